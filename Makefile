@@ -1,0 +1,56 @@
+# parallel_processing: `make run` starts the menu, `make test` runs the tests.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SOURCES := main.py core optimizers workflows utils tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test lint types bench check clean
+
+help:  ## show these lines
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (set PYTHON=/path/to/python3)."; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { echo "Could not create $(VENV): install your system's venv package (Debian: python3-venv)."; \
+		rm -rf $(VENV); exit 1; }
+
+$(VENV)/.run: requirements.txt | $(BIN)/python
+	@echo "Installing what the program needs (once) ..."
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements.txt requirements-genai.txt requirements-dev.txt | $(BIN)/python
+	@echo "Installing what the tests need (once) ..."
+	@$(PIP) -r requirements-dev.txt
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.dev
+	@$(PIP) -r benchmarks/requirements.txt
+	@touch $@
+
+run: $(VENV)/.run  ## start the menu (offline demonstration model when no key is set)
+	@$(BIN)/python main.py
+
+demo: $(VENV)/.run  ## start the menu on the offline model, whatever key is set
+	@GEMINI_API_KEY= GOOGLE_API_KEY= $(BIN)/python main.py
+
+test: $(VENV)/.dev  ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev types  ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/lint-imports
+
+types: $(VENV)/.dev  ## mypy --strict
+	@$(BIN)/mypy
+
+bench: $(VENV)/.bench  ## measure against a loopback Gemini
+	@$(BIN)/python -m benchmarks
+
+check: lint test  ## everything a change must pass
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

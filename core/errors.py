@@ -1,0 +1,208 @@
+"""The error tree. Every class here is shown to a person, so every message names what to do.
+
+    ParallelProcessingError
+    ├── UsageError (also ValueError)          the caller asked for something that cannot be
+    │   └── DuplicateTaskError
+    ├── SettingsError                         a setting is wrong
+    ├── PoolClosedError                       the pool takes no more tasks
+    ├── ScopeError                            the work was told to end
+    │   ├── DeadlineExceededError (TimeoutError too)
+    │   └── OperationCancelledError
+    ├── NotRunError                           never asked, because the run was stopped
+    └── ModelError                            the model gave no usable answer: one of ErrorKind
+
+Anything else that surfaces is a bug of the task's own function: it is kept whole in the outcome.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = [
+    "DeadlineExceededError",
+    "DuplicateTaskError",
+    "ErrorKind",
+    "ModelError",
+    "NotRunError",
+    "OperationCancelledError",
+    "ParallelProcessingError",
+    "PoolClosedError",
+    "ScopeError",
+    "SettingsError",
+    "UsageError",
+]
+
+
+class ParallelProcessingError(Exception):
+    """Base of all errors that a person is meant to read."""
+
+    @property
+    def reason(self) -> str:
+        """What was wrong, in the language of the screen."""
+        return str(self)
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in the language of the screen; may be empty."""
+        return ""
+
+
+class UsageError(ParallelProcessingError, ValueError):
+    """The arguments cannot be worked with; the message names the right ones."""
+
+
+class DuplicateTaskError(UsageError):
+    """Two tasks of one run share an id, so one result would hide the other."""
+
+
+class SettingsError(ParallelProcessingError):
+    """A setting has a value that cannot be used; the message names the setting, never a secret's value."""
+
+
+class PoolClosedError(ParallelProcessingError):
+    """A task was submitted to a pool that has been shut down."""
+
+
+class ScopeError(ParallelProcessingError):
+    """The scope in which the work ran has ended."""
+
+
+class DeadlineExceededError(ScopeError, TimeoutError):
+    """The scope's deadline passed before the work was done."""
+
+
+class OperationCancelledError(ScopeError):
+    """Somebody cancelled the scope."""
+
+
+class NotRunError(ParallelProcessingError):
+    """The task was never asked: something that concerns the whole run stopped it first.
+
+    cause is the error that stopped the run, or None where the run was stopped by hand.
+    """
+
+    def __init__(self, message: str, *, cause: ParallelProcessingError | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+    @property
+    def advice(self) -> str:
+        return self.cause.advice if self.cause is not None else ""
+
+
+class ErrorKind(StrEnum):
+    """Why the model gave no usable answer. A closed set: every provider translates into it."""
+
+    BAD_KEY = "bad_key"
+    PERMISSION = "permission"
+    NOT_FOUND = "not_found"
+    BAD_REQUEST = "bad_request"
+    QUOTA_MINUTE = "quota_minute"
+    QUOTA_DAY = "quota_day"
+    OVERLOADED = "overloaded"
+    SERVER_ERROR = "server_error"
+    UNAVAILABLE = "unavailable"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+    BLOCKED = "blocked"
+    RECITATION = "recitation"
+    EMPTY = "empty"
+    MAX_TOKENS = "max_tokens"
+    BAD_RESPONSE = "bad_response"
+    TOO_LARGE = "too_large"
+    REDIRECTED = "redirected"
+    UNKNOWN_FINISH = "unknown_finish"
+
+
+@dataclass(frozen=True, slots=True)
+class _KindTraits:
+    reason: str
+    advice: str
+    retryable: bool = False
+    stops_run: bool = False
+    most_attempts: int | None = None
+
+
+_TRAITS: dict[ErrorKind, _KindTraits] = {
+    ErrorKind.BAD_KEY: _KindTraits(
+        "API 金鑰無效", "請檢查 GEMINI_API_KEY 是否完整正確 (沒有空白或換行), 再重新啟動", stops_run=True
+    ),
+    ErrorKind.PERMISSION: _KindTraits(
+        "這把金鑰沒有使用權限", "請到 Google AI Studio 確認金鑰未被停用且可使用此模型", stops_run=True
+    ),
+    ErrorKind.NOT_FOUND: _KindTraits("找不到這個模型", "請檢查 GEMINI_MODEL 的名稱", stops_run=True),
+    ErrorKind.BAD_REQUEST: _KindTraits("伺服器不接受這個請求", "請檢查問題內容或模型參數"),
+    ErrorKind.QUOTA_MINUTE: _KindTraits("已達每分鐘配額", "請稍後再試, 或減少同時進行的數量", retryable=True),
+    ErrorKind.QUOTA_DAY: _KindTraits(
+        "今日配額用完", "配額於太平洋時間午夜重置; 請明天再試或改用其他模型", stops_run=True
+    ),
+    ErrorKind.OVERLOADED: _KindTraits("伺服器忙碌中", "請稍後再試", retryable=True),
+    ErrorKind.SERVER_ERROR: _KindTraits("伺服器發生錯誤", "請稍後再試", retryable=True),
+    ErrorKind.UNAVAILABLE: _KindTraits("連線不到伺服器", "請檢查網路連線、代理伺服器與防火牆", retryable=True),
+    ErrorKind.RESET: _KindTraits("連線中途斷開", "請檢查網路後再試", retryable=True),
+    ErrorKind.TIMEOUT: _KindTraits("逾時, 模型沒有在期限內回答", "請稍後再試, 或縮短問題"),
+    ErrorKind.BLOCKED: _KindTraits("內容被安全機制擋下", "請改寫問題"),
+    ErrorKind.RECITATION: _KindTraits(
+        "回答因過於接近既有著作而被擋下", "請換個問法", retryable=True, most_attempts=2
+    ),
+    ErrorKind.EMPTY: _KindTraits("模型沒有回答", "請換個問法再試", retryable=True, most_attempts=2),
+    ErrorKind.MAX_TOKENS: _KindTraits("思考用完了輸出額度, 沒有留下回答", "請提高輸出上限或簡化問題"),
+    ErrorKind.BAD_RESPONSE: _KindTraits(
+        "回應無法解析", "網路可能需要登入, 或被代理伺服器改寫", retryable=True, most_attempts=2
+    ),
+    ErrorKind.TOO_LARGE: _KindTraits("回答超過大小上限", "請縮小問題的範圍"),
+    ErrorKind.REDIRECTED: _KindTraits(
+        "伺服器要求轉往其他網址, 已拒絕", "請檢查 GEMINI_API_ENDPOINT 與網路設定", stops_run=True
+    ),
+    ErrorKind.UNKNOWN_FINISH: _KindTraits("模型以未知的原因結束", "請稍後再試或換個問法"),
+}
+
+
+class ModelError(ParallelProcessingError):
+    """The model gave no usable answer.
+
+    kind says why; detail is what the server added, already free of secrets; retry_after is the server's own
+    delay in seconds where it sent one; resets_at is a Unix time where the server's quota is known to return.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        detail: str = "",
+        *,
+        retry_after: float | None = None,
+        resets_at: float | None = None,
+    ) -> None:
+        super().__init__(kind, detail)
+        self.kind = kind
+        self.detail = detail
+        self.retry_after = retry_after
+        self.resets_at = resets_at
+
+    def __str__(self) -> str:
+        return self.reason
+
+    @property
+    def reason(self) -> str:
+        reason = _TRAITS[self.kind].reason
+        return f"{reason} ({self.detail})" if self.detail else reason
+
+    @property
+    def advice(self) -> str:
+        return _TRAITS[self.kind].advice
+
+    @property
+    def retryable(self) -> bool:
+        """True where asking again can help."""
+        return _TRAITS[self.kind].retryable
+
+    @property
+    def stops_run(self) -> bool:
+        """True where every further call of the run would fail the same way."""
+        return _TRAITS[self.kind].stops_run
+
+    @property
+    def most_attempts(self) -> int | None:
+        """How many attempts this kind is worth in all; None where the policy alone decides."""
+        return _TRAITS[self.kind].most_attempts

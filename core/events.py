@@ -1,0 +1,77 @@
+"""What happens during a run, as plain values. The core is silent: whoever wants to show a run observes these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from core.errors import ErrorKind
+from core.outcome import Outcome, RunReport
+
+__all__ = [
+    "Event",
+    "Observer",
+    "QuotaWaiting",
+    "RetryScheduled",
+    "RunFinished",
+    "RunStarted",
+    "TaskFinished",
+    "TaskStarted",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins; total is its number of tasks, None where the input is a stream of unknown length."""
+
+    total: int | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """A worker took a task."""
+
+    task_id: str
+    name: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    """A task has its outcome."""
+
+    outcome: Outcome[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """An attempt failed and the next one starts in delay seconds; attempt counts from 1."""
+
+    task_id: str
+    attempt: int
+    kind: ErrorKind
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaWaiting:
+    """The quota is used up; no call is made before the monotonic instant until."""
+
+    task_id: str
+    until: float
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """A run is over."""
+
+    report: RunReport[Any]
+
+
+Event: TypeAlias = RunStarted | TaskStarted | TaskFinished | RetryScheduled | QuotaWaiting | RunFinished
+
+Observer: TypeAlias = Callable[[Event], object]
+"""Any callable. It may be called from any thread; if it raises, the run goes on without noticing."""
