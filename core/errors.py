@@ -7,8 +7,8 @@
     ├── PoolClosedError                       the pool takes no more tasks
     ├── ScopeError                            the work was told to end
     │   ├── DeadlineExceededError (TimeoutError too)
-    │   └── OperationCancelledError
-    ├── NotRunError                           never asked, because the run was stopped
+    │   ├── OperationCancelledError
+    │   └── NotRunError                       never asked, because the whole run was stopped
     └── ModelError                            the model gave no usable answer: one of ErrorKind
 
 Anything else that surfaces is a bug of the task's own function: it is kept whole in the outcome.
@@ -76,15 +76,18 @@ class OperationCancelledError(ScopeError):
     """Somebody cancelled the scope."""
 
 
-class NotRunError(ParallelProcessingError):
+class NotRunError(ScopeError):
     """The task was never asked: something that concerns the whole run stopped it first.
 
-    cause is the error that stopped the run, or None where the run was stopped by hand.
+    cause is the error that stopped the run, or None where no error did.
     """
 
-    def __init__(self, message: str, *, cause: ParallelProcessingError | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, cause: ParallelProcessingError | None = None) -> None:
+        super().__init__(message, cause)
         self.cause = cause
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
     @property
     def advice(self) -> str:

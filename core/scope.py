@@ -14,7 +14,7 @@ from core.errors import DeadlineExceededError, OperationCancelledError, ScopeErr
 from core.events import Event, Observer
 from core.outcome import CallFigures, Usage
 
-__all__ = ["CallTrace", "Scope"]
+__all__ = ["CallTrace", "Scope", "call_shielded"]
 
 _log = logging.getLogger(__name__)
 
@@ -74,13 +74,14 @@ class Scope:
 
     def child(self, *, timeout: float | None = None, task_id: str | None = None) -> Scope:
         """A scope inside this one, ending after timeout seconds at the latest. Has a trace of its own."""
-        limit = self.deadline if timeout is None else min(self.deadline, self.clock.now() + timeout)
         scope = Scope(
             clock=self.clock,
-            deadline=limit,
+            deadline=self.deadline,
             observer=self.observer,
             task_id=self.task_id if task_id is None else task_id,
         )
+        if timeout is not None:
+            scope.tighten(timeout)
         scope._parent = self
         self._register(scope, lambda: scope.cancel(self._cause))
         return scope
@@ -109,6 +110,11 @@ class Scope:
     def ended(self) -> bool:
         return self.cause is not None
 
+    @property
+    def cancelled(self) -> bool:
+        """Ended by cancel(), whatever the clock says."""
+        return self._cause is not None
+
     def now(self) -> float:
         return self.clock.now()
 
@@ -116,8 +122,12 @@ class Scope:
         """Seconds until the deadline, never below 0.0; 0.0 if cancelled; math.inf without a deadline."""
         return 0.0 if self._cause is not None else max(self.deadline - self.clock.now(), 0.0)
 
+    def tighten(self, timeout: float) -> None:
+        """Bring the deadline forward to timeout seconds from now; never puts it off."""
+        self.deadline = min(self.deadline, self.clock.now() + timeout)
+
     def check(self) -> None:
-        """Raise the cause (DeadlineExceededError or OperationCancelledError) if the scope has ended."""
+        """Raise the cause (one of the ScopeErrors) if the scope has ended."""
         cause = self.cause
         if cause is not None:
             # A fresh exception each time: one object raised in many threads would mix their tracebacks.
@@ -133,7 +143,7 @@ class Scope:
             self._callbacks.clear()
             self._condition.notify_all()
         for callback in callbacks:
-            _call_shielded(callback)
+            call_shielded(callback)
 
     def on_cancel(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Call back once when the scope is cancelled (at once if it already is); returns the way to take it back.
@@ -182,7 +192,7 @@ class Scope:
         """Tell the observer, if there is one. What it raises is logged and goes no further."""
         if self.observer is not None:
             observer = self.observer
-            _call_shielded(lambda: observer(event))
+            call_shielded(lambda: observer(event))
 
     def _try_register(self, token: object, callback: Callable[[], object]) -> bool:
         with self._condition:
@@ -193,14 +203,14 @@ class Scope:
 
     def _register(self, token: object, callback: Callable[[], object]) -> None:
         if not self._try_register(token, callback):
-            _call_shielded(callback)
+            call_shielded(callback)
 
     def _unregister(self, token: object) -> None:
         with self._condition:
             self._callbacks.pop(token, None)
 
 
-def _call_shielded(callback: Callable[[], object]) -> None:
+def call_shielded(callback: Callable[[], object]) -> None:
     """Call what is not ours: its failure must not reach the run it watches."""
     try:
         callback()
