@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ __all__ = ["SDKS", "TRANSPORTS", "Endpoint", "Secret", "Settings", "load_setting
 TRANSPORTS: Final = ("grpc", "rest")
 SDKS: Final = ("google-generativeai", "google-genai")
 _KEY_NAMES: Final = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+_DEFAULT_MODEL: Final = "gemini-2.5-flash"
+_MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _N = TypeVar("_N", int, float)
 
 
@@ -67,7 +71,7 @@ class Settings:
     """
 
     api_key: Secret | None = None
-    model: str = "gemini-2.5-flash"
+    model: str = _DEFAULT_MODEL
     sdk: str = "google-generativeai"
     transport: str = "grpc"
     endpoint: Endpoint | None = None
@@ -92,7 +96,7 @@ def load_settings(environ: Mapping[str, str], *, dotenv: Path | None = None) -> 
     read = _Reader(values)
     return Settings(
         api_key=_api_key(values),
-        model=read.text("GEMINI_MODEL", "gemini-2.5-flash").removeprefix("models/"),
+        model=_model(read.text("GEMINI_MODEL", _DEFAULT_MODEL)),
         sdk=read.choice("GEMINI_SDK", SDKS),
         transport=read.choice("GEMINI_TRANSPORT", TRANSPORTS),
         endpoint=_endpoint(read.text("GEMINI_API_ENDPOINT", "")),
@@ -130,11 +134,13 @@ class _Reader:
 
 
 def _read_dotenv(path: Path | None) -> dict[str, str]:
-    if path is None or not path.is_file():
+    if path is None:
         return {}
-    from dotenv import dotenv_values  # only where there is a file: start-up is counted in milliseconds
-
     try:
+        if not path.is_file():
+            return {}
+        from dotenv import dotenv_values  # only where there is a file: start-up is counted in milliseconds
+
         return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"讀不了設定檔 {path.name} ({type(error).__name__}), 請確認它是 UTF-8 文字檔") from None
@@ -151,24 +157,39 @@ def _api_key(values: Mapping[str, str]) -> Secret | None:
     return None
 
 
+def _model(name: str) -> str:
+    name = name.removeprefix("models/")
+    if not _MODEL_NAME.fullmatch(name):
+        raise SettingsError(f"GEMINI_MODEL 的值 {name!r} 不對, 請給模型名稱, 例如 {_DEFAULT_MODEL}")
+    return name
+
+
 def _endpoint(text: str) -> Endpoint | None:
     if not text:
         return None
     has_scheme = "://" in text
-    parts = urlsplit(text if has_scheme else f"//{text}")
     try:
-        host, port = parts.hostname, parts.port
+        parts = urlsplit(text if has_scheme else f"//{text}")
+        host, port = parts.hostname or "", parts.port
     except ValueError:
-        host, port = None, None
-    if not host or parts.scheme not in ("", "http", "https") or parts.path not in ("", "/") or parts.query:
-        raise SettingsError("GEMINI_API_ENDPOINT 的格式不對, 請給 主機:埠 或 https://主機:埠")
+        raise _bad_endpoint() from None
     if parts.username is not None:
         raise SettingsError("GEMINI_API_ENDPOINT 不能含有帳號或密碼")
+    tail = (parts.path not in ("", "/"), parts.query, parts.fragment)
+    # urlsplit drops line breaks and takes any other character for part of a host; a host has few.
+    if not (text.isprintable() and _HOST.fullmatch(host)) or parts.scheme not in ("", "http", "https"):
+        raise _bad_endpoint()
+    if port == 0 or any(tail):
+        raise _bad_endpoint()
     loopback = _is_loopback(host)
     if parts.scheme == "http" and not loopback:
         raise SettingsError("GEMINI_API_ENDPOINT 用 http:// 會讓金鑰以明文傳送, 只有本機位址可以; 請改用 https://")
     plaintext = parts.scheme == "http" or (not has_scheme and loopback)
     return Endpoint(host, port or (80 if plaintext else 443), plaintext)
+
+
+def _bad_endpoint() -> SettingsError:
+    return SettingsError("GEMINI_API_ENDPOINT 的格式不對, 請給 主機:埠 或 https://主機:埠")
 
 
 def _is_loopback(host: str) -> bool:
