@@ -1,0 +1,177 @@
+"""Where cached values are kept: the protocol of a store, and the store in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import itertools
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from core.clock import SYSTEM_CLOCK, Clock
+from core.errors import UsageError
+from optimizers.cache_reports import EntryInfo, StoreTally
+from optimizers.cache_values import Snapshot
+
+__all__ = ["CacheStore", "MemoryStore"]
+
+_SWEEP_LIMIT: Final = 16  # expired entries dropped by one operation at most: more than one operation can add
+_SLACK: Final = 64  # heap items of entries long gone that are not worth a clean-up
+
+
+class CacheStore(Protocol):
+    """Keeps snapshots for a while. Thread-safe; bounded; the store has its own time.
+
+    Keys are SHA-256 hex digits. Lifetimes are seconds from now: a store in memory counts them on the monotonic
+    clock, one on disk on the wall clock. A store on disk writes JSON and treats a row it cannot read as absent.
+    An expired entry is never handed out and never kept for good. A medium that fails costs no caller its answer: what
+    cannot be read is absent, what cannot be written is dropped, and no method raises for it.
+    """
+
+    def get(self, key: str) -> Snapshot | None:
+        """The living entry, which thereby becomes the most recently used one; None if there is none."""
+
+    def put(self, key: str, snapshot: Snapshot, lifetime: float) -> None:
+        """Store it for lifetime > 0 seconds in place of what was there, making room at the least recently used."""
+
+    def remove(self, key: str) -> bool:
+        """Drop the entry; True if there was a living one."""
+
+    def clear(self) -> None:
+        """Drop all entries."""
+
+    def entries(self) -> list[EntryInfo]:
+        """The living entries, least recently used first."""
+
+    def tally(self) -> StoreTally:
+        """The counts, with expired entries already dropped."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    snapshot: Snapshot
+    size: int
+    created_at: float
+    expires_at: float
+    serial: int
+    hits: int = 0
+
+
+@dataclass(slots=True)
+class _Counts:
+    """The running counts behind a StoreTally; guarded by the store's lock."""
+
+    stores: int = 0
+    replaced: int = 0
+    expired: int = 0
+    evicted: int = 0
+    removed: int = 0
+    too_large: int = 0
+
+
+class MemoryStore:
+    """A CacheStore in memory: least recently used entries go first, expired ones before any living one.
+
+    Bounded by max_entries and by max_bytes, the sum of size_of(value) and key lengths. Each operation drops at most
+    16 expired entries (entries() and tally() all of them) and costs O(log n) amortised; never does it start a
+    thread. Raises UsageError for a bound below 1.
+    """
+
+    def __init__(self, *, max_entries: int, max_bytes: int, clock: Clock = SYSTEM_CLOCK) -> None:
+        if max_entries < 1 or max_bytes < 1:
+            raise UsageError("快取的 max_entries 與 max_bytes 必須至少是 1")
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._clock = clock
+        # Guards everything below; held by every public method for its whole length, which calls only the clock.
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._expiries: list[tuple[float, int, str]] = []  # a heap; items whose entry is gone are skipped
+        self._serials = itertools.count()
+        self._bytes = 0
+        self._counts = _Counts()
+
+    def get(self, key: str) -> Snapshot | None:
+        with self._lock:
+            self._expire(key, self._clock.now())
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            self._entries.move_to_end(key)
+            entry.hits += 1
+            return entry.snapshot
+
+    def put(self, key: str, snapshot: Snapshot, lifetime: float) -> None:
+        size = snapshot.size + len(key)
+        with self._lock:
+            now = self._clock.now()
+            self._expire(key, now)
+            self._counts.replaced += self._drop(key)
+            if size > self._max_bytes:
+                self._counts.too_large += 1
+                return
+            while len(self._entries) >= self._max_entries or self._bytes + size > self._max_bytes:
+                self._counts.evicted += self._drop(next(iter(self._entries)))
+            self._insert(key, _Entry(snapshot, size, now, now + lifetime, next(self._serials)))
+
+    def remove(self, key: str) -> bool:
+        with self._lock:
+            self._expire(key, self._clock.now())
+            removed = self._drop(key)
+            self._counts.removed += removed
+            return removed
+
+    def clear(self) -> None:
+        with self._lock:
+            self._sweep(self._clock.now(), len(self._entries))
+            self._counts.removed += len(self._entries)
+            self._entries.clear()
+            self._expiries.clear()
+            self._bytes = 0
+
+    def entries(self) -> list[EntryInfo]:
+        with self._lock:
+            now = self._clock.now()
+            self._sweep(now, len(self._entries))
+            return [
+                EntryInfo(key, now - entry.created_at, entry.expires_at - now, entry.hits, entry.size)
+                for key, entry in self._entries.items()
+            ]
+
+    def tally(self) -> StoreTally:
+        with self._lock:
+            self._sweep(self._clock.now(), len(self._entries))
+            return StoreTally(**dataclasses.asdict(self._counts), entries=len(self._entries), bytes=self._bytes)
+
+    def _insert(self, key: str, entry: _Entry) -> None:
+        self._entries[key] = entry
+        self._bytes += entry.size
+        self._counts.stores += 1
+        heapq.heappush(self._expiries, (entry.expires_at, entry.serial, key))
+        if len(self._expiries) > 2 * len(self._entries) + _SLACK:
+            self._expiries = [(kept.expires_at, kept.serial, name) for name, kept in self._entries.items()]
+            heapq.heapify(self._expiries)
+
+    def _drop(self, key: str) -> bool:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return False
+        self._bytes -= entry.size
+        return True
+
+    def _expire(self, key: str, now: float) -> None:
+        """Drop this entry if it has expired, and a few others that have."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.expires_at <= now:
+            self._counts.expired += self._drop(key)
+        self._sweep(now, _SWEEP_LIMIT)
+
+    def _sweep(self, now: float, limit: int) -> None:
+        while limit and self._expiries and self._expiries[0][0] <= now:
+            _, serial, key = heapq.heappop(self._expiries)
+            entry = self._entries.get(key)
+            if entry is not None and entry.serial == serial:
+                self._counts.expired += self._drop(key)
+                limit -= 1

@@ -1,0 +1,51 @@
+"""CachedModel: a ChatModel that asks the next one only what is neither known nor being asked already."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from core.outcome import Answer, AnswerSource
+from core.ports import ChatModel, Prompt
+from core.scope import Scope
+from optimizers.cache_keys import cache_key
+from optimizers.cache_manager import CacheManager
+from optimizers.cache_values import FoundBy
+
+__all__ = ["CachedModel"]
+
+_SOURCES: Final = {FoundBy.HIT: AnswerSource.CACHE, FoundBy.SHARED: AnswerSource.SHARED}
+
+
+class CachedModel:
+    """Answers from the cache where it can (source CACHE), from a call under way (SHARED), else from the model.
+
+    The key covers the model's identity and the whole prompt: instruction, schema and text. Only usable, non-empty
+    answers are stored, truncated ones with their mark. The figures of a call stay with the scope that made it: a hit
+    or a share leaves scope.trace as it was. With ttl 0 nothing is stored, and equal prompts in flight are still one
+    call. Thread-safe. Raises what the model raises; a follower ScopeError at the end of its own scope.
+    """
+
+    def __init__(self, model: ChatModel, cache: CacheManager, *, ttl: float | None = None) -> None:
+        self._model = model
+        self._cache = cache
+        self._ttl = ttl
+
+    @property
+    def identity(self) -> str:
+        return self._model.identity
+
+    def generate(self, prompt: Prompt, scope: Scope) -> Answer:
+        found = self._cache.get_or_compute(
+            cache_key("chat", self._model.identity, prompt.system_instruction, prompt.schema, prompt.text),
+            lambda: self._model.generate(prompt, scope),
+            ttl=self._ttl,
+            scope=scope,
+            accept=_is_usable,
+        )
+        source = _SOURCES.get(found.by)
+        return found.value if source is None else replace(found.value, source=source)
+
+
+def _is_usable(value: object) -> bool:
+    return isinstance(value, Answer) and value.text != "" and not value.text.isspace()
