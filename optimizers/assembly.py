@@ -1,0 +1,78 @@
+"""The one place that puts the parts together: from settings to a model ready to be asked."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from core.ports import ChatModel
+from core.scope import Scope
+from core.settings import Settings, load_settings
+from optimizers.measured_model import CallRecord, MeasuredModel
+from optimizers.proven_model import ProvenModel
+from optimizers.retry import RetryingModel
+from optimizers.schema_model import SchemaModel
+
+__all__ = ["ModelParts", "Provider", "build_model", "build_provider", "default_model"]
+
+
+class Provider(ChatModel, Protocol):
+    """A ChatModel that stands on connections of its own."""
+
+    def verify(self, scope: Scope) -> None:
+        """Check key, model and network without spending quota. Raises ModelError or ScopeError."""
+
+    def close(self) -> None:
+        """Part from connections and threads. Idempotent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelParts:
+    """The provider and the chain of wrappers in front of it, uncached: each workflow puts its own cache there."""
+
+    provider: Provider
+    model: ChatModel
+    gate: ProvenModel
+
+    def verify(self, scope: Scope) -> None:
+        """Check the provider and, if all is well, let calls go side by side from the first on."""
+        self.provider.verify(scope)
+        self.gate.prove()
+
+    def close(self) -> None:
+        self.provider.close()
+
+
+def build_provider(settings: Settings) -> Provider:
+    """The provider that the settings name; the offline demonstration model without a key."""
+    if settings.offline:
+        from core.providers.offline import OfflineModel
+
+        return OfflineModel(scale=settings.offline_scale, seed=settings.offline_seed, faults=settings.offline_faults)
+    if settings.sdk == "google-genai":
+        from core.providers.google_genai import GoogleGenaiModel
+
+        return GoogleGenaiModel(settings)
+    from core.providers.gemini import GeminiModel
+
+    return GeminiModel(settings)
+
+
+def build_model(settings: Settings, *, on_call: Callable[[CallRecord], object] | None = None) -> ModelParts:
+    """Retry → first-call gate → schema check → measurement → provider. on_call is told of every attempt."""
+    provider = build_provider(settings)
+    gate = ProvenModel(SchemaModel(MeasuredModel(provider, on_call=on_call)))
+    return ModelParts(provider, RetryingModel(gate), gate)
+
+
+@functools.cache
+def default_model() -> ChatModel:
+    """The process's default model, built from environment and .env when first asked for, closed at exit."""
+    parts = build_model(load_settings(os.environ, dotenv=Path(".env")))
+    atexit.register(parts.close)
+    return parts.model
