@@ -113,6 +113,7 @@ class ErrorKind(StrEnum):
     EMPTY = "empty"
     MAX_TOKENS = "max_tokens"
     BAD_RESPONSE = "bad_response"
+    BAD_LABEL = "bad_label"
     TOO_LARGE = "too_large"
     REDIRECTED = "redirected"
     UNKNOWN_FINISH = "unknown_finish"
@@ -153,6 +154,9 @@ _TRAITS: dict[ErrorKind, _KindTraits] = {
     ErrorKind.MAX_TOKENS: _KindTraits("思考用完了輸出額度, 沒有留下回答", "請提高輸出上限或簡化問題"),
     ErrorKind.BAD_RESPONSE: _KindTraits(
         "回應無法解析", "網路可能需要登入, 或被代理伺服器改寫", retryable=True, most_attempts=2
+    ),
+    ErrorKind.BAD_LABEL: _KindTraits(
+        "模型的回答不合要求的格式", "請再試一次, 或改用其他分析類型", retryable=True, most_attempts=2
     ),
     ErrorKind.TOO_LARGE: _KindTraits("回答超過大小上限", "請縮小問題的範圍"),
     ErrorKind.REDIRECTED: _KindTraits(

@@ -10,6 +10,8 @@ from core.errors import ErrorKind
 from core.outcome import Outcome, RunReport
 
 __all__ = [
+    "BatchFinished",
+    "BatchStarted",
     "Event",
     "Observer",
     "QuotaWaiting",
@@ -71,7 +73,33 @@ class RunFinished:
     report: RunReport[Any]
 
 
-Event: TypeAlias = RunStarted | TaskStarted | TaskFinished | RetryScheduled | QuotaWaiting | RunFinished
+@dataclass(frozen=True, slots=True)
+class BatchStarted:
+    """The first item of a batch is about to be worked on; number counts from 1, total is None if unknown."""
+
+    number: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFinished:
+    """Every item of a batch has its outcome; seconds since its BatchStarted."""
+
+    number: int
+    total: int | None
+    seconds: float
+
+
+Event: TypeAlias = (
+    RunStarted
+    | TaskStarted
+    | TaskFinished
+    | RetryScheduled
+    | QuotaWaiting
+    | BatchStarted
+    | BatchFinished
+    | RunFinished
+)
 
 Observer: TypeAlias = Callable[[Event], object]
 """Any callable. It may be called from any thread; if it raises, the run goes on without noticing."""

@@ -160,8 +160,11 @@ class RunReport(Generic[T_co]):
 
     @property
     def serial_seconds(self) -> float:
-        """The tasks' own durations added up: what the same work would have taken one after another."""
-        return sum(outcome.run_seconds for outcome in self.outcomes)
+        """The tasks' own durations added up: what the same work would have taken one after another.
+
+        A task that shared another's call does not count: one after the other, it would have been a cache hit.
+        """
+        return sum(outcome.run_seconds for outcome in self.outcomes if not _shared(outcome))
 
     @property
     def longest_seconds(self) -> float:
@@ -171,8 +174,8 @@ class RunReport(Generic[T_co]):
     @property
     def mean_seconds(self) -> float:
         """Mean duration of the tasks that a worker took."""
-        started = sum(outcome.started_at is not None for outcome in self.outcomes)
-        return self.serial_seconds / started if started else 0.0
+        seconds = [outcome.run_seconds for outcome in self.outcomes if outcome.started_at is not None]
+        return sum(seconds) / len(seconds) if seconds else 0.0
 
     @property
     def speed_up(self) -> float:
@@ -183,6 +186,10 @@ class RunReport(Generic[T_co]):
     def speed_up_limit(self) -> float:
         """The speed-up that unlimited workers could reach: serial_seconds ÷ longest_seconds."""
         return self.serial_seconds / self.longest_seconds if self.longest_seconds > 0 else 0.0
+
+
+def _shared(outcome: Outcome[object]) -> bool:
+    return isinstance(outcome.value, Answer) and outcome.value.source is AnswerSource.SHARED
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,18 +95,18 @@ class ParallelExecutor:
         return report
 
     def stream(
-        self, tasks: Iterable[ParallelTask], *, scope: Scope | None = None
+        self, tasks: Iterable[ParallelTask], *, scope: Scope | None = None, drain_input: bool = False
     ) -> Iterator[tuple[int, Outcome[Any]]]:
         """Yield (position in the input, outcome) as tasks end; reads the input no further ahead than it must.
 
-        For inputs too long to hold. When the scope ends, what has been read gets its outcome and the rest of
-        the input stays unread. Raises DuplicateTaskError if two tasks under way share an id. Closing the
-        iterator early cancels what is under way.
+        For inputs too long to hold. When the scope ends, what has been read gets its outcome; the rest of the
+        input stays unread, or with drain_input is read and ended as not run. Closing the iterator early cancels
+        what is under way. Raises DuplicateTaskError if two tasks under way share an id.
         """
         scope = scope or Scope(clock=self._clock)
         started_at = self._clock.now()
         try:
-            yield from _Run(self._pool, scope).outcomes(tasks, drain_input=False)
+            yield from _Run(self._pool, scope).outcomes(tasks, drain_input=drain_input)
         finally:
             self._add_wall(self._clock.now() - started_at)
 
@@ -160,7 +160,9 @@ class _Run:
         self._scope = scope.child()
         self._inbox: deque[tuple[int, Outcome[Any]]] = deque()
         # Guards nothing but the wait: workers append to _inbox (atomic) and notify, this run's thread waits.
-        self._arrival = threading.Condition(threading.Lock())
+        # Entered as the bare lock: Condition.__enter__ is Python code, and a Ctrl-C in it would keep the lock.
+        self._arrival_lock = threading.Lock()
+        self._arrival = threading.Condition(self._arrival_lock)
         self._under_way: set[str] = set()
 
     def outcomes(
@@ -208,13 +210,16 @@ class _Run:
         return self._pool.refuse(task, cause, scope=self._scope)
 
     def _deliver(self, index: int, outcome: Outcome[Any]) -> None:
+        error = outcome.error
+        if isinstance(error, ModelError) and error.stops_run:  # here, in the worker: the next one may already be asking
+            self._scope.cancel(NotRunError(f"{error.reason}; 其餘未執行", error))
         self._inbox.append((index, outcome))
-        with self._arrival:
+        with self._arrival_lock:
             self._arrival.notify()
 
     def _collect(self) -> Iterator[tuple[int, Outcome[Any]]]:
         """Wait for at least one outcome (or the run's deadline) and yield all that have arrived."""
-        with self._arrival:
+        with self._arrival_lock:
             while self._under_way and not self._inbox and not self._past_deadline():
                 left = self._scope.deadline - self._scope.now()
                 patience = None if self._scope.cancelled or math.isinf(left) else left
@@ -225,16 +230,10 @@ class _Run:
             index, outcome = self._inbox.popleft()
             self._under_way.remove(outcome.task_id)
             self._scope.emit(TaskFinished(outcome))
-            self._stop_if_hopeless(outcome)
             yield index, outcome
 
     def _past_deadline(self) -> bool:
         return not self._scope.cancelled and self._scope.now() >= self._scope.deadline
-
-    def _stop_if_hopeless(self, outcome: Outcome[Any]) -> None:
-        error = outcome.error
-        if isinstance(error, ModelError) and error.stops_run:
-            self._scope.cancel(NotRunError(f"{error.reason}; 其餘未執行", error))
 
 
 def _check_ids(tasks: list[ParallelTask]) -> None:
