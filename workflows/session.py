@@ -1,0 +1,222 @@
+"""Session: what each entry of the menu does, between the person at the console and the engine."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from core.outcome import Answer, Outcome, RunReport
+from core.scope import Scope
+from optimizers.analyses import ANALYSES, Analysis
+from utils.console import Console
+from utils.interrupts import Interrupts
+from utils.line_input import Pasted
+from utils.live_view import LiveView
+from utils.rendering import answer_text, batch_table, cache_text, executor_text, query_sets_text
+from utils.text_decoding import TextFileLines, read_text_lines, replaced_note
+from workflows.engine import Engine
+from workflows.query_sets import QUERY_SETS
+
+__all__ = ["Session"]
+
+ASK_ABOVE: Final = 50  # a larger run is started only after a yes
+_INVALID: Final = "❌ 無效的選擇"
+
+
+class Session:
+    """The menu's entries as methods. For the main thread.
+
+    Methods raise ParallelProcessingError for what the person should read, EOFError at the end of the input and
+    KeyboardInterrupt at Ctrl-C outside a run. During a run the first Ctrl-C ends the run and keeps its answers.
+    """
+
+    def __init__(self, console: Console, interrupts: Interrupts, engine: Engine) -> None:
+        self._console = console
+        self._interrupts = interrupts
+        self._engine = engine
+        self._last: tuple[Sequence[str], RunReport[Answer]] | None = None
+        self._told: set[str] = set()
+
+    def preset(self) -> None:
+        """1: one of the built-in query sets."""
+        self._console.write_line(query_sets_text(QUERY_SETS, width=self._console.width))
+        number = self._ask_number(f"選擇測試集 (1-{len(QUERY_SETS)}): ", len(QUERY_SETS))
+        if number is not None:
+            name, queries = QUERY_SETS[number - 1]
+            self._console.write_line(f"📋 {name} ({len(queries)} 個問題)")
+            self.ask(queries)
+
+    def custom(self) -> None:
+        """2: questions of the person's own."""
+        entered = self._console.ask_lines("請輸入多個問題(每行一個,輸入空行結束):")
+        if not entered.queries:
+            self._console.write_line("❌ 沒有輸入查詢")
+        else:
+            self.ask(entered.queries)
+
+    def pasted(self, lines: Pasted) -> None:
+        """Several lines pasted where a choice was asked: questions if the person says so, commands never."""
+        count = len(lines.queries)
+        if count and self._agrees(f"貼上的是多行文字, 要當成 {count:,} 個問題執行嗎?"):
+            self.ask(lines.queries)
+
+    def ask(self, queries: Sequence[str]) -> None:
+        """Ask the questions side by side and show what came of it."""
+        if not self._agrees_to(len(queries), len(set(queries)), "個問題"):
+            return
+        scope = Scope()
+        with LiveView(self._console) as view, self._interrupts.during(scope.cancel):
+            state = self._engine.ask(list(queries), scope=scope, observer=view.observe)
+        self._console.discard_typed()
+        self._last = queries, state["report"]
+        self._told = {outcome.reason for outcome in state["report"].outcomes}
+        self._console.write_line(state["aggregated_response"])
+        if scope.cancelled:
+            done = f"{state['report'].answered:,}/{len(queries):,}"
+            self._console.write_line(f"⏹️ 已中斷, 已完成 {done}; 已有的回答都保留, 可用選單 8 檢視")
+        elif self._console.is_interactive:
+            self._browse(queries, state["report"])
+
+    def cache(self) -> None:
+        """3: the cache's figures."""
+        self._console.write_line(cache_text(self._engine.cache.get_stats()))
+
+    def performance(self) -> None:
+        """4: what was measured, and the executor's figures."""
+        self._console.write_line(self._engine.monitor.report_text())
+        self._console.write_line("\n" + executor_text(self._engine.executor.statistics()))
+
+    def clear_cache(self) -> None:
+        """5: forget all cached answers."""
+        self._engine.cache.clear_all()
+        self._console.write_line("✅ 快取已清除")
+
+    def batch(self) -> None:
+        """7: analyse many texts, pasted or from a file."""
+        analyses = list(ANALYSES.values())
+        self._console.write_line("\n".join(f"{n}. {each.title} ({each.name})" for n, each in enumerate(analyses, 1)))
+        number = self._ask_number(f"選擇分析類型 (1-{len(analyses)}): ", len(analyses))
+        if number is None:
+            return
+        entry = self._console.ask_choice("檔案路徑 (每行一則文字), 或直接按 Enter 改為貼上文字: ")
+        if isinstance(entry, Pasted):
+            self._analyze_list(entry.queries, analyses[number - 1])
+        elif entry.text.strip():
+            self._analyze_file(Path(entry.text.strip()).expanduser(), analyses[number - 1])
+        else:
+            texts = self._console.ask_lines("請貼上文字(每行一則,輸入空行結束):").queries
+            self._analyze_list(texts, analyses[number - 1])
+
+    def answers(self) -> None:
+        """8: whole answers of the last run."""
+        if self._last is None:
+            self._console.write_line("❌ 還沒有執行過查詢, 請先選 1 或 2")
+        else:
+            self._browse(*self._last)
+
+    def tell_problem(self) -> None:
+        """Say once what the check of the model found, unless the run just shown has said it."""
+        problem, self._engine.problem = self._engine.problem, None
+        if problem is not None and problem.reason not in self._told:
+            self._console.write_line(f"\n⚠️ {problem.reason}\n💡 {problem.advice}")
+
+    def _browse(self, queries: Sequence[str], report: RunReport[Answer]) -> None:
+        while True:
+            text = _plain(self._console.ask("輸入題號看完整回答 (Enter 返回選單): "))
+            self._interrupts.reset()
+            if not text:
+                return
+            number = _number(text, len(queries))
+            if number is None:
+                self._console.write_line(f"❌ 沒有這個題號, 請輸入 1 到 {len(queries):,}")
+            else:
+                self._console.write_line(answer_text(number, queries[number - 1], report.outcomes[number - 1]))
+
+    def _analyze_list(self, texts: Sequence[str], analysis: Analysis) -> None:
+        if not texts:
+            self._console.write_line("❌ 沒有輸入文字")
+        elif self._agrees_to(len(texts), len(set(texts)), "則文字"):
+            self._analyze(texts, len(texts), analysis)
+
+    def _analyze_file(self, path: Path, analysis: Analysis) -> None:
+        if not path.is_file():  # a pipe can be read only once, so it is not counted first; what is no file is refused
+            self._analyze(self._file_texts(path, tell=True), None, analysis)
+            return
+        total = sum(1 for _ in self._file_texts(path, tell=True))
+        if not total:
+            self._console.write_line("❌ 檔案裡沒有文字")
+        elif self._agrees_to(total, total, "則文字"):
+            self._analyze(_Counted(self._file_texts(path, tell=False), total), total, analysis)
+
+    def _file_texts(self, path: Path, *, tell: bool) -> Iterator[str]:
+        """The file's texts; it is opened at once, so that what cannot be read is told before anything begins."""
+        return self._texts_of(read_text_lines(path), tell=tell)
+
+    def _texts_of(self, lines: TextFileLines, *, tell: bool) -> Iterator[str]:
+        with lines:
+            for line in lines:
+                if line.replaced and tell:
+                    self._console.note(replaced_note(line))
+                yield line.text
+
+    def _analyze(self, texts: Iterable[str], total: int | None, analysis: Analysis) -> None:
+        count = "" if total is None else f" {total:,} 則文字"
+        self._console.write_line(f"📦 開始批次處理{count} ({analysis.title})")
+        kept: list[str] = []
+        outcomes: dict[int, Outcome[str]] = {}
+        with LiveView(self._console, total=total) as view:
+            scope = Scope(observer=view.observe)
+            with self._interrupts.during(scope.cancel):
+                outcomes.update(self._engine.analyze(texts, analysis, kept=kept, scope=scope))
+        self._console.discard_typed()
+        rows = [(text, outcomes[index]) for index, text in enumerate(kept) if index in outcomes]
+        self._console.write_line(batch_table(rows, labels=analysis.labels, width=self._console.width))
+        if total is not None and len(rows) < total:
+            self._console.write_line(f"⏹️ 其餘 {total - len(rows):,} 則沒有處理")
+
+    def _ask_number(self, prompt: str, most: int) -> int | None:
+        number = _number(_plain(self._console.ask(prompt)), most)
+        if number is None:
+            self._console.write_line(_INVALID)
+        return number
+
+    def _agrees_to(self, count: int, distinct: int, what: str) -> bool:
+        """Ask once before a large run; without a person to ask, the input itself is the yes."""
+        if count <= ASK_ABOVE:
+            return True
+        twins = "" if distinct == count else "相同的只問一次, "
+        sentence = f"共 {count:,} {what}, {twins}最多呼叫模型 {distinct:,} 次"
+        if not self._console.is_interactive:
+            self._console.write_line(sentence)
+            return True
+        return self._agrees(f"{sentence}, 要執行嗎?")
+
+    def _agrees(self, question: str) -> bool:
+        return _plain(self._console.ask(f"{question} (y/N): ")).lower() in ("y", "yes", "是", "好")
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Texts whose number is known without holding them, so that batches can be told as i of n."""
+
+    texts: Iterator[str]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[str]:
+        return self.texts
+
+
+def _plain(text: str) -> str:
+    """The text with full-width digits and letters made plain, as input methods produce them."""
+    return unicodedata.normalize("NFKC", text).strip()
+
+
+def _number(text: str, most: int) -> int | None:
+    """A number from 1 to most, or None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most else None
