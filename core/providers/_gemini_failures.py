@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import json
 import re
-import zoneinfo
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
 from core.errors import ErrorKind, ModelError
+from core.pacific import next_pacific_midnight
 from core.settings import Secret
 
 __all__ = ["Redactor", "ServiceError", "bad_response", "service_error_from_http"]
@@ -88,7 +87,7 @@ class ServiceError:
     def from_details(cls, status: str, message: str, details: Iterable[Mapping[str, Any]]) -> ServiceError:
         """details are google.rpc messages as JSON data, each with its @type."""
         found = {str(detail.get("@type", "")).rpartition(".")[2]: detail for detail in details}
-        violations = found.get("QuotaFailure", {}).get("violations", ())
+        violations = _objects(found.get("QuotaFailure", {}).get("violations"))
         return cls(
             status,
             message,
@@ -107,7 +106,7 @@ class ServiceError:
             return ModelError(kind, detail, retry_after=self.retry_after)
         if self._quota_is_gone():
             return ModelError(
-                ErrorKind.QUOTA_DAY, detail, retry_after=self.retry_after, resets_at=_next_pacific_midnight(wall)
+                ErrorKind.QUOTA_DAY, detail, retry_after=self.retry_after, resets_at=next_pacific_midnight(wall)
             )
         return ModelError(ErrorKind.QUOTA_MINUTE, detail, retry_after=self.retry_after)
 
@@ -123,8 +122,7 @@ def service_error_from_http(status: int, body: bytes) -> ServiceError | None:
     error = _json_error(body)
     if error is not None:
         status_name = str(error.get("status") or _status_name(status))
-        details = [detail for detail in error.get("details", ()) if isinstance(detail, dict)]
-        return ServiceError.from_details(status_name, str(error.get("message", "")), details)
+        return ServiceError.from_details(status_name, str(error.get("message", "")), _objects(error.get("details")))
     if status == 429 or (status >= 500 and status != 511):  # 511: the network wants a login
         return ServiceError(_status_name(status), f"HTTP {status}")
     return None
@@ -140,12 +138,17 @@ def bad_response(redact: Redactor, status: int, content_type: str, body: bytes) 
 def _json_error(body: bytes) -> dict[str, Any] | None:
     try:
         data = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if isinstance(data, list) and data:  # some front ends wrap the error in a list
         data = data[0]
     error = data.get("error") if isinstance(data, dict) else None
     return error if isinstance(error, dict) else None
+
+
+def _objects(data: object) -> list[dict[str, Any]]:
+    """The JSON objects in a list; nothing of what a proxy may have put in its place."""
+    return [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
 
 
 def _status_name(status: int) -> str:
@@ -156,13 +159,3 @@ def _seconds(duration: object) -> float | None:
     """The seconds in a protobuf Duration's JSON form, such as 39.5s."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)s", str(duration))
     return float(match[1]) if match else None
-
-
-def _next_pacific_midnight(wall: float) -> float | None:
-    """When daily quotas return; None where the machine has no time zone data."""
-    try:
-        zone = zoneinfo.ZoneInfo("America/Los_Angeles")
-    except zoneinfo.ZoneInfoNotFoundError:
-        return None
-    tomorrow = datetime.datetime.fromtimestamp(wall, zone).date() + datetime.timedelta(days=1)
-    return datetime.datetime.combine(tomorrow, datetime.time(), zone).timestamp()

@@ -6,7 +6,6 @@ loopback endpoint is never reached through a proxy, and what is no plain 200 is 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,11 +100,9 @@ def _from_response(error: _UnusableResponseError, redact: Redactor, wall: float)
         return ModelError(ErrorKind.REDIRECTED, f"HTTP {error.status}: {_target(redact, error.headers)}")
     content_type = error.headers.get("content-type", "")
     if error.status >= 400:
-        # An error object that is not shaped like Google's is a proxy's, and no reason to fall over.
-        with contextlib.suppress(TypeError, AttributeError, RecursionError):
-            service_error = service_error_from_http(error.status, error.body)
-            if service_error is not None:
-                return service_error.to_model_error(redact, wall)
+        service_error = service_error_from_http(error.status, error.body)
+        if service_error is not None:
+            return service_error.to_model_error(redact, wall)
     return bad_response(redact, error.status, content_type, error.body)
 
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from core.errors import ErrorKind, ModelError, SettingsError
 from core.outcome import Answer, Usage
+from core.pacific import next_pacific_midnight
 from core.ports import Prompt
 from core.providers._offline_answers import ESCAPES, answer_text
 from core.providers._offline_faults import Fault, FaultPlan, fraction, parse_faults
@@ -110,7 +109,7 @@ def _refusal(fault: Fault, wall: float) -> ModelError:
         _REFUSED_AT_ONCE[fault.name],
         f"模擬 {fault.name}",
         retry_after=fault.retry_after,
-        resets_at=_next_pacific_midnight(wall) if fault.name == "quota_day" else None,
+        resets_at=next_pacific_midnight(wall) if fault.name == "quota_day" else None,
     )
 
 
@@ -121,17 +120,3 @@ def _bare(question: str) -> str:
 def _tokens(text: str) -> int:
     """An estimate: about two tokens to three characters of Chinese."""
     return (2 * len(text) + 2) // 3
-
-
-def _next_pacific_midnight(wall: float) -> float:
-    """The Unix time at which a daily quota returns."""
-    local = datetime.fromtimestamp(wall, UTC).astimezone(_pacific())
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    return (midnight + timedelta(days=1)).timestamp()
-
-
-def _pacific() -> tzinfo:
-    try:
-        return ZoneInfo("America/Los_Angeles")
-    except ZoneInfoNotFoundError:  # a system without time zone data: an hour off in summer is near enough
-        return timezone(timedelta(hours=-8))

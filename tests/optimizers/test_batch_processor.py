@@ -196,7 +196,7 @@ def test_a_run_that_cannot_succeed_stops_asking(executor: ParallelExecutor) -> N
     assert len(results) == 200
     assert not any(result["success"] for result in results)
     assert model.calls <= 8
-    assert all("API 金鑰無效" in result.get("error", "") for result in results)
+    assert all("API 金鑰無效" in str(result.get("error")) for result in results)
 
 
 def test_without_parts_it_takes_the_default_model(mocker: Any) -> None:

@@ -6,7 +6,6 @@ import logging
 import math
 import socket
 import threading
-import zoneinfo
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -18,7 +17,7 @@ from core.errors import DeadlineExceededError, ErrorKind, ModelError, OperationC
 from core.ports import Prompt
 from core.providers import _gemini_grpc, _gemini_sockets
 from core.providers._gemini_channels import ChannelPool
-from core.providers._gemini_failures import Redactor, ServiceError
+from core.providers._gemini_failures import Redactor, ServiceError, service_error_from_http
 from core.providers._gemini_grpc import GrpcTransport
 from core.providers._gemini_sdk import load_sdk
 from core.providers.gemini import GeminiModel
@@ -228,18 +227,28 @@ def test_the_key_is_redacted_in_every_form() -> None:
     assert redact.detail("a\n  b\t" + "x" * 300) == "a b " + "x" * 195 + "…"
 
 
-def test_daily_quotas_return_at_pacific_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reset is the next midnight in Los Angeles, or unknown where the machine has no time zones."""
+def test_daily_quotas_return_at_pacific_midnight() -> None:
+    """The reset is the next midnight in Los Angeles."""
     error = ServiceError("RESOURCE_EXHAUSTED", "x", quota_ids=("RequestsPerDay",))
     redact = Redactor(Secret("k" * 30))
     noon = datetime(2026, 7, 1, 20, tzinfo=UTC).timestamp()
     assert error.to_model_error(redact, noon).resets_at == datetime(2026, 7, 2, 7, tzinfo=UTC).timestamp()
 
-    def missing(_: str) -> None:
-        raise zoneinfo.ZoneInfoNotFoundError
 
-    monkeypatch.setattr("zoneinfo.ZoneInfo", missing)
-    assert error.to_model_error(redact, noon).resets_at is None
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": {"code": 429, "details": 5}}',
+        b'{"error": {"code": 429, "details": [7, {"@type": "x.QuotaFailure", "violations": [7]}]}}',
+        b'{"error": {"code": 429, "details": [{"@type": "x.QuotaFailure", "violations": 7}]}}',
+        b"[" * 100_000,
+    ],
+)
+def test_an_error_of_another_shape_is_no_reason_to_fall_over(body: bytes) -> None:
+    """A 429 whose details are not Google's is still a quota."""
+    error = service_error_from_http(429, body)
+    assert error is not None
+    assert error.to_model_error(Redactor(Secret("k" * 30)), 0.0).kind is ErrorKind.QUOTA_MINUTE
 
 
 @pytest.mark.parametrize(

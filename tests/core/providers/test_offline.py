@@ -7,8 +7,7 @@ import math
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfoNotFoundError
+from datetime import UTC, datetime
 
 import pytest
 from pytest_mock import MockerFixture
@@ -23,7 +22,6 @@ from core.errors import (
 )
 from core.outcome import Answer
 from core.ports import ChatModel, Prompt
-from core.providers import offline
 from core.providers.offline import MODEL_NAME, OfflineModel
 from core.scope import Scope
 from tests.fakes import FakeClock
@@ -351,14 +349,6 @@ class TestFaults:
         clock.wall_offset = datetime(2026, 3, 8, 20, 0, tzinfo=UTC).timestamp() - clock.now()
         error = refused(instant("quota_day"), scope=Scope(clock=clock))
         assert error.resets_at == datetime(2026, 3, 9, 7, 0, tzinfo=UTC).timestamp()
-
-    def test_quota_day_without_time_zone_data(self, mocker: MockerFixture) -> None:
-        """A machine without time zone data takes the coast's winter time."""
-        mocker.patch.object(offline, "ZoneInfo", side_effect=ZoneInfoNotFoundError)
-        resets_at = refused(instant("quota_day")).resets_at
-        assert resets_at is not None
-        assert datetime.fromtimestamp(resets_at, UTC).timetz() == datetime(2026, 1, 1, 8, tzinfo=UTC).timetz()
-        assert timedelta(0) < timedelta(seconds=resets_at - FakeClock().wall()) <= timedelta(days=1)
 
     def test_first_deciding_rule_wins(self) -> None:
         """Of two rules that hold the first decides."""
