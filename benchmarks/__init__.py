@@ -1,0 +1,1 @@
+"""What the program costs, measured side by side with a floor: `python -m benchmarks` (or `make bench`)."""
