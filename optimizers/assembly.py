@@ -67,6 +67,8 @@ def build_model(settings: Settings, *, on_call: Callable[[CallRecord], object] |
     """Retry → first-call gate → schema check → measurement → provider. on_call is told of every attempt."""
     provider = build_provider(settings)
     gate = ProvenModel(SchemaModel(MeasuredModel(provider, on_call=on_call)))
+    if settings.offline and not settings.offline_faults:
+        gate.prove()  # there is no key that could be wrong
     return ModelParts(provider, RetryingModel(gate), gate)
 
 

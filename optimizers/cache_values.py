@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import functools
 import gc
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from core.errors import UsageError
 
@@ -77,6 +79,9 @@ def size_of(value: object) -> int:
             total += len(part) if part.isascii() else len(part.encode("utf-8", "surrogatepass"))
         elif isinstance(part, bytes | bytearray):
             total += len(part)
+        elif (fields := _frozen_slots(type(part))) is not None:  # type: ignore[arg-type]  # mypy: a class is hashable
+            total += sys.getsizeof(part)
+            todo.extend([getattr(part, name) for name in fields])
         else:
             total += sys.getsizeof(part)
             todo.extend(() if isinstance(part, Enum) else gc.get_referents(part))
@@ -88,11 +93,13 @@ def _is_immutable(value: object) -> bool:
     todo = [value]
     while todo:
         part = todo.pop()
-        kind = type(part)
+        kind: type[Any] = type(part)
         if kind in _ATOMS or isinstance(part, Enum):
             continue
-        if isinstance(part, tuple | frozenset) and kind in (tuple, frozenset):
-            todo.extend(part)
+        if kind in (tuple, frozenset):
+            todo.extend(cast("Iterable[object]", part))
+        elif (fields := _frozen_slots(kind)) is not None:  # type: ignore[arg-type]  # mypy: a class is hashable
+            todo.extend([getattr(part, name) for name in fields])
         elif dataclasses.is_dataclass(part) and _is_frozen(kind):
             todo.extend(getattr(part, field.name) for field in dataclasses.fields(part))
         else:
@@ -103,6 +110,17 @@ def _is_immutable(value: object) -> bool:
 def _is_frozen(kind: type[Any]) -> bool:
     parameters = kind.__dict__.get("__dataclass_params__")
     return parameters is not None and bool(parameters.frozen)
+
+
+@functools.lru_cache(maxsize=256)
+def _frozen_slots(kind: type[Any]) -> tuple[str, ...] | None:
+    """The fields of a frozen dataclass that has nothing besides them; None for any other type.
+
+    Worked out once a type: answers are such objects, and each one that is stored is looked through twice.
+    """
+    if not dataclasses.is_dataclass(kind) or not _is_frozen(kind) or kind.__dictoffset__:
+        return None
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _copied(value: object) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import random as _random
 from typing import TYPE_CHECKING, Final
@@ -115,6 +117,14 @@ class RetryingModel:
 
     def generate(self, prompt: Prompt, scope: Scope) -> Answer:
         call = _Call(self._model, prompt, scope, self._policy, self._random, self._gate, self._budget)
+        call.start()
+        try:
+            return call.attempt()
+        except ModelError as error:
+            if not call.wants_retry(error):
+                raise
+            first = error
+        # The first attempt stays outside: a Retrying costs as much as the whole rest of the way of a call.
         retrying = self._tenacity.Retrying(
             retry=self._tenacity.retry_if_exception(call.wants_retry),
             wait=call.wait,
@@ -122,8 +132,13 @@ class RetryingModel:
             sleep=call.sleep,
             reraise=True,
         )
-        call.start()
-        return retrying(call.attempt)
+        replay = functools.partial(_fail, first)
+        attempts: Iterator[Callable[[], Answer]] = itertools.chain([replay], itertools.repeat(call.attempt))
+        return retrying(lambda: next(attempts)())
+
+
+def _fail(error: ModelError) -> Answer:
+    raise error
 
 
 class _QuotaGate:

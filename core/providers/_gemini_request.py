@@ -10,8 +10,9 @@ from typing import Any, Final
 from core.errors import ErrorKind, ModelError, UsageError
 from core.ports import Prompt
 from core.providers._gemini_sdk import Sdk
+from core.settings import Endpoint
 
-__all__ = ["GenerationParameters", "RequestBuilder"]
+__all__ = ["GenerationParameters", "RequestBuilder", "identity_of"]
 
 # JSON schema words that only annotate: leaving them out changes no answer.
 _ANNOTATIONS: Final = frozenset({"$schema", "$id", "title", "default", "examples", "additionalProperties"})
@@ -73,6 +74,14 @@ class RequestBuilder:
             return self._sdk.json_format.ParseDict(_to_openapi(json.loads(text)), self._sdk.schema())
         except (ValueError, TypeError, AttributeError, self._sdk.json_format.ParseError) as error:
             raise UsageError(f"回答格式 (JSON schema) 無法使用, 請改用簡單的型別: {error}") from error
+
+
+def identity_of(model: str, parameters: Mapping[str, Any], endpoint: Endpoint | None) -> str:
+    """Canonical JSON of provider, model, parameters, and the endpoint where it is not Google's own."""
+    known: dict[str, Any] = {"provider": "gemini", "model": model, "parameters": dict(parameters)}
+    if endpoint is not None:
+        known["endpoint"] = endpoint.authority
+    return json.dumps(known, sort_keys=True, separators=(",", ":"))
 
 
 def _to_openapi(schema: Mapping[str, Any]) -> dict[str, Any]:

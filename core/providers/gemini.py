@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import Any, Final, Protocol
 
@@ -10,7 +9,7 @@ from core.errors import ErrorKind, ModelError, SettingsError
 from core.outcome import Answer
 from core.ports import Prompt
 from core.providers._gemini_failures import Redactor
-from core.providers._gemini_request import GenerationParameters, RequestBuilder
+from core.providers._gemini_request import GenerationParameters, RequestBuilder, identity_of
 from core.providers._gemini_sdk import Sdk, load_sdk
 from core.providers._gemini_translate import to_answer
 from core.scope import Scope
@@ -38,6 +37,7 @@ class GeminiModel:
         self._transport_name = settings.transport
         self._endpoint = settings.endpoint or _GOOGLE
         self._parameters = parameters or GenerationParameters()
+        self._identity = identity_of(settings.model, self._parameters.given(), settings.endpoint)
         self._redact = Redactor(self._secret)
         # Guards _parts and _closed; held by each call to look, and by the
         # first while it loads the SDK and makes the transport: the others need them too.
@@ -48,14 +48,7 @@ class GeminiModel:
     @property
     def identity(self) -> str:
         """Canonical JSON of provider, model, parameters, and the endpoint where it is not Google's own."""
-        known: dict[str, Any] = {
-            "provider": "gemini",
-            "model": self._model,
-            "parameters": self._parameters.given(),
-        }
-        if self._endpoint != _GOOGLE:
-            known["endpoint"] = self._endpoint.authority
-        return json.dumps(known, sort_keys=True, separators=(",", ":"))
+        return self._identity
 
     def preload(self) -> None:
         """Load the SDK now (half a second), so that the first question does not wait for it."""

@@ -12,7 +12,7 @@ from core.errors import ErrorKind, ModelError, PoolClosedError, SettingsError, U
 from core.outcome import Answer
 from core.ports import Prompt
 from core.providers._gemini_failures import Redactor, bad_response
-from core.providers._gemini_request import GenerationParameters
+from core.providers._gemini_request import GenerationParameters, identity_of
 from core.providers._genai_http import GenaiClient, open_client, to_model_error
 from core.providers._genai_loop import LoopThread
 from core.providers._genai_response import to_answer
@@ -44,6 +44,7 @@ class GoogleGenaiModel:
         self._settings = settings
         self._model = settings.model
         self._parameters = (parameters or GenerationParameters()).given()
+        self._identity = identity_of(settings.model, self._parameters, settings.endpoint)
         self._secret = settings.api_key
         self._redact = Redactor(settings.api_key)
         self._loop = LoopThread("google-genai", on_stop=self._close_client)
@@ -54,10 +55,7 @@ class GoogleGenaiModel:
     @property
     def identity(self) -> str:
         """Canonical JSON of provider, model, parameters, and the endpoint where it is not Google's own."""
-        known: dict[str, Any] = {"provider": "gemini", "model": self._model, "parameters": self._parameters}
-        if self._settings.endpoint is not None:
-            known["endpoint"] = self._settings.endpoint.authority
-        return json.dumps(known, sort_keys=True, separators=(",", ":"))
+        return self._identity
 
     def preload(self) -> None:
         """Import the SDK now (half a second), so that the first question does not wait for it."""
