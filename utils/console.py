@@ -1,0 +1,273 @@
+"""The only place that writes to the screen and reads from the keyboard."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO
+
+from core.outcome import MISSING, Missing
+from utils.line_input import Entry, EntryReader, Pasted, PipeReader, QuerySet, collect_queries
+from utils.neutralise import neutralise
+from utils.output_stream import OutputClosed, OutputStream, is_terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+__all__ = ["MOST_QUERIES", "Console", "OutputClosed", "write_line"]
+
+MOST_QUERIES: Final = 100_000
+_NARROWEST: Final = 20
+
+
+class Console:
+    """One person's screen and keyboard, or the pipes in their place.
+
+    Everything written is neutralised, and falls back to plain symbols where the output's encoding lacks ours.
+    Writing is thread-safe and raises OutputClosed once nobody reads; asking is for the main thread. On a terminal,
+    use it as a context manager around the whole program: what is typed while nobody asks is then kept, unechoed,
+    for the next question, and the terminal is given back as it was. Streams left out are the process's own, looked
+    up at each use. history_path None keeps no history; left out, it is in the person's own state folder.
+    """
+
+    def __init__(
+        self,
+        *,
+        stdin: TextIO | None = None,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        environ: Mapping[str, str] | None = None,
+        history_path: Path | Missing | None = MISSING,
+    ) -> None:
+        self._given_stdin = stdin
+        self._out = OutputStream(lambda: stdout or sys.stdout)
+        self._err = OutputStream(lambda: stderr or sys.stderr)
+        self._environ = environ
+        self._history_path = history_path
+        self._reader: EntryReader | None = None
+        self._keyboard = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        fd = self._keyboard_fd
+        if fd is not None:
+            from utils.plain_terminal import raw_keyboard
+
+            self._keyboard.enter_context(raw_keyboard(fd, signals=True))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._keyboard.close()
+
+    @property
+    def is_terminal(self) -> bool:
+        """True where a person sees what is written as it is written."""
+        return self._out.is_terminal
+
+    @property
+    def is_interactive(self) -> bool:
+        """True where a person can be asked."""
+        return is_terminal(self._stdin)
+
+    @property
+    def draws(self) -> bool:
+        """True where parts of the screen can be drawn again: on a terminal that is not a dumb one."""
+        return self.is_terminal and self._variable("TERM") not in ("", "dumb", "unknown")
+
+    @property
+    def has_colour(self) -> bool:
+        return self.draws and not self._variable("NO_COLOR")
+
+    @property
+    def width(self) -> int:
+        """Columns of the screen, at least 20; 80 where there is none."""
+        return max(self._size()[0], _NARROWEST)
+
+    def encoding_safe(self, text: str) -> str:
+        """The text in characters that the output's encoding has."""
+        return self._out.encodable(text)
+
+    def fitted(self, text: str) -> str:
+        """The text neutralised and encodable; for a terminal, also wrapped at its width (see wrap_line)."""
+        text = self._out.encodable(neutralise(text))
+        columns = self.width
+        # No character takes more than two columns: short lines need no measuring, nor what measures them.
+        if not self.is_terminal or all(len(line) * 2 <= columns for line in text.split("\n")):
+            return text
+        from utils.text_width import wrap_line
+
+        return "\n".join([piece for line in text.split("\n") for piece in wrap_line(line, columns)])
+
+    def write_line(self, text: str = "") -> None:
+        """Write text, which may have several lines, and end the line; on a terminal long lines go on indented."""
+        self._out.write(self.fitted(text) + "\n")
+
+    def write_block(self, text: str) -> None:
+        """Write text that may already end its last line."""
+        self.write_line(text.removesuffix("\n"))
+
+    def note(self, text: str) -> None:
+        """Tell the person something beside the result: on stderr, so that a piped result stays clean.
+
+        Never raises: where stderr is closed the note is lost.
+        """
+        with contextlib.suppress(OutputClosed):
+            self._err.write(text + "\n")
+
+    def ask(self, prompt: str) -> str:
+        """One line. A paste of several is refused with a sentence, and the question asked again.
+
+        Raises EOFError at the end of the input (Ctrl-D) and KeyboardInterrupt at Ctrl-C.
+        """
+        while isinstance(entry := self.ask_choice(prompt), Pasted):
+            self.write_line(f"⚠️ 這裡只要一行, 貼上的 {len(entry.queries):,} 行沒有採用")
+        return entry.text
+
+    def ask_choice(self, prompt: str) -> Entry:
+        """One line (Typed), or the lines of a paste (Pasted), which the caller must not take for commands.
+
+        Raises EOFError at the end of the input (Ctrl-D) and KeyboardInterrupt at Ctrl-C.
+        """
+        return self._read(prompt, queries=False)
+
+    def ask_lines(self, prompt: str, *, most: int = MOST_QUERIES) -> QuerySet:
+        """A set of questions, one a line, ended by a typed empty line, Ctrl-D or the end of the input.
+
+        Blank lines inside a paste end nothing. More than most are counted but not kept; from a pipe they are not
+        even read, and the input counts as ended. Raises KeyboardInterrupt at Ctrl-C: what was typed on a terminal
+        is then in the history.
+        """
+        self.write_line(prompt)
+        reader = self._entry_reader
+        abandon = reader.abandon if isinstance(reader, PipeReader) else None
+        found = collect_queries(self._read_query, most=most, abandon=abandon)
+        if found.left_out is None:
+            self.note(f"一次最多 {most:,} 個問題, 其餘的輸入沒有讀取")
+        elif found.left_out:
+            self.note(f"一次最多 {most:,} 個問題, 後面的 {found.left_out:,} 個沒有採用")
+        return found
+
+    def discard_typed(self) -> None:
+        """Forget what was typed while nobody asked: after a run, so that nothing of it becomes a menu choice."""
+        fd = self._keyboard_fd
+        if fd is not None:
+            import termios
+
+            with contextlib.suppress(termios.error):  # the terminal may have gone
+                termios.tcflush(fd, termios.TCIFLUSH)
+
+    def rich(self) -> RichConsole:
+        """The screen as rich draws on it. Whatever goes there must be neutralised and encoding_safe already.
+
+        Raises OutputClosed from within rich's own calls.
+        """
+        from utils.rich_screen import rich_console
+
+        return rich_console(self._out, width=self.width, colour=self.has_colour)
+
+    @property
+    def _stdin(self) -> TextIO | None:
+        return self._given_stdin or sys.stdin
+
+    @property
+    def _keyboard_fd(self) -> int | None:
+        """The terminal that keys come from; None where there is none that can be controlled."""
+        stream = self._stdin
+        return stream.fileno() if stream is not None and is_terminal(stream) and os.name == "posix" else None
+
+    @property
+    def _entry_reader(self) -> EntryReader:
+        if self._reader is None:
+            self._reader = self._make_reader()
+        return self._reader
+
+    def _variable(self, name: str) -> str:
+        return (os.environ if self._environ is None else self._environ).get(name, "")
+
+    def _size(self) -> tuple[int, int]:
+        stream = self._out.stream
+        with contextlib.suppress(OSError, ValueError):  # no terminal, or closed
+            if stream is not None:
+                columns, rows = os.get_terminal_size(stream.fileno())
+                if columns and rows:
+                    return columns, rows
+        columns_text = self._variable("COLUMNS")
+        return (int(columns_text) if columns_text.isdecimal() else 80), 24
+
+    def _read_query(self, number: int) -> Entry:
+        entry = self._read(f"{number:,}> ", queries=True)
+        if isinstance(entry, Pasted) and not entry.last:
+            self.write_line(f"已收到 {len(entry.queries):,} 個問題; 再按一次 Enter 開始, 或繼續輸入")
+        return entry
+
+    def _read(self, prompt: str, *, queries: bool) -> Entry:
+        reader = self._entry_reader
+        if self._draws_prompt(reader):
+            with self._out.guard():
+                return reader.read(self._out.encodable(neutralise(prompt, keep_newlines=False)), queries=queries)
+        self._out.write(prompt)
+        try:
+            return reader.read(prompt, queries=queries)
+        finally:
+            if isinstance(reader, PipeReader):  # no one typed a line end after the prompt
+                self._out.write("\n")
+
+    def _draws_prompt(self, reader: EntryReader | None) -> bool:
+        return self._keyboard_fd is not None and self.draws and not isinstance(reader, PipeReader)
+
+    def _make_reader(self) -> EntryReader:
+        stdin, stdout = self._stdin, self._out.stream
+        if stdin is None or self._keyboard_fd is None:
+            return PipeReader(functools.partial(_read_chunk, stdin), note=self.note)
+        if self._draws_prompt(None) and stdout is not None:
+            from utils.terminal_prompt import TerminalPrompt
+
+            return TerminalPrompt(
+                stdin, stdout, size=self._size, history_path=self._find_history_path(), note=self.note
+            )
+        from utils.plain_terminal import PlainTerminal
+
+        return PlainTerminal(stdin, echo=self._echo, note=self.note)
+
+    def _find_history_path(self) -> Path | None:
+        if not isinstance(self._history_path, Missing):
+            return self._history_path
+        from utils.prompt_history import default_history_path
+
+        return default_history_path()
+
+    def _echo(self, text: str) -> None:
+        """Show typed keys on whichever of our streams is the person's screen."""
+        for output in (self._out, self._err):
+            if output.is_terminal:
+                with contextlib.suppress(OutputClosed):
+                    output.write_raw(output.encodable(text))
+                return
+
+
+_default: Final = Console()
+
+
+def write_line(text: str = "") -> None:
+    """Write a line to the process's own screen."""
+    _default.write_line(text)
+
+
+def _read_chunk(stream: Any) -> bytes:
+    """The next bytes of an input that is no terminal; b"" at its end, also where there is no input at all."""
+    if stream is None:
+        return b""
+    try:
+        if hasattr(stream, "buffer"):
+            data: bytes = stream.buffer.read1(64 * 1024)
+            return data
+        text: str = stream.readline()
+        return text.encode("utf-8", "surrogateescape")
+    except (OSError, ValueError):  # a closed or broken input has no more to give
+        return b""
