@@ -50,7 +50,8 @@ class Scope:
     """
 
     __slots__ = (
-        "_callbacks", "_cause", "_condition", "_parent", "clock", "deadline", "observer", "task_id", "trace",
+        "_callbacks", "_cause", "_condition", "_lock", "_parent",
+        "clock", "deadline", "observer", "task_id", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -69,7 +70,9 @@ class Scope:
         self._parent: Scope | None = None
         self._cause: ScopeError | None = None
         # Guards _cause and _callbacks; held by whoever reads or changes them, never while a callback runs.
-        self._condition = threading.Condition(threading.Lock())
+        # Entered as the bare lock: Condition.__enter__ is Python code, and a Ctrl-C in it would keep the lock.
+        self._lock = threading.Lock()
+        self._condition = threading.Condition(self._lock)  # sleepers wait here for the cancellation
         self._callbacks: dict[object, Callable[[], object]] = {}
 
     def child(self, *, timeout: float | None = None, task_id: str | None = None) -> Scope:
@@ -123,7 +126,10 @@ class Scope:
         return 0.0 if self._cause is not None else max(self.deadline - self.clock.now(), 0.0)
 
     def tighten(self, timeout: float) -> None:
-        """Bring the deadline forward to timeout seconds from now; never puts it off."""
+        """Bring the deadline forward to timeout seconds from now; never puts it off.
+
+        Meant for the scope's maker, before it is handed on: children made and waits begun earlier keep theirs.
+        """
         self.deadline = min(self.deadline, self.clock.now() + timeout)
 
     def check(self) -> None:
@@ -134,11 +140,11 @@ class Scope:
             raise type(cause)(*cause.args)
 
     def cancel(self, cause: ScopeError | None = None) -> None:
-        """End the scope and wake whoever waits in it. Idempotent: the first cause stays."""
-        with self._condition:
+        """End the scope and wake whoever waits in it. Idempotent: the first cause, also a passed deadline, stays."""
+        with self._lock:
             if self._cause is not None:
                 return
-            self._cause = cause or OperationCancelledError("已取消")
+            self._cause = self.cause or cause or OperationCancelledError("已取消")
             callbacks = list(self._callbacks.values())
             self._callbacks.clear()
             self._condition.notify_all()
@@ -158,7 +164,7 @@ class Scope:
     def sleep(self, seconds: float) -> None:
         """Wait for that many seconds; ends early with the cause if the scope ends first."""
         wake = self.clock.now() + seconds
-        with self._condition:
+        with self._lock:
             while self._cause is None:
                 left = min(wake, self.deadline) - self.clock.now()
                 if left <= 0:
@@ -195,7 +201,7 @@ class Scope:
             call_shielded(lambda: observer(event))
 
     def _try_register(self, token: object, callback: Callable[[], object]) -> bool:
-        with self._condition:
+        with self._lock:
             if self._cause is not None:
                 return False
             self._callbacks[token] = callback
@@ -206,7 +212,7 @@ class Scope:
             call_shielded(callback)
 
     def _unregister(self, token: object) -> None:
-        with self._condition:
+        with self._lock:
             self._callbacks.pop(token, None)
 
 

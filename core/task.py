@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -80,8 +79,8 @@ class TaskHandle:
     """
 
     __slots__ = (
-        "abandoned", "on_done", "outcome", "overdue", "scope",
-        "started_at", "submitted_at", "task", "thread", "wake_at",
+        "__weakref__", "abandoned", "on_done", "outcome", "overdue", "scope",
+        "started_at", "submitted_at", "task", "wake_at",
     )  # fmt: skip
 
     def __init__(self, task: ParallelTask, scope: Scope, on_done: Callable[[Outcome[Any]], object]) -> None:
@@ -91,7 +90,6 @@ class TaskHandle:
         self.submitted_at = scope.now()
         self.started_at: float | None = None
         self.outcome: Outcome[Any] | None = None
-        self.thread: threading.Thread | None = None
         self.wake_at = scope.deadline
         self.overdue = False
         self.abandoned = False
@@ -114,7 +112,7 @@ class TaskHandle:
         if isinstance(error, ScopeError):
             return self._ended_by(self.scope.cause or error)
         if not isinstance(error, ParallelProcessingError):
-            name, text = type(error).__name__, str(error).strip()
+            name, text = type(error).__name__, _text_of(error)
             return self._end(OutcomeKind.FAILED, error, f"{name}: {text}" if text else name)
         return self._end(_kind_of(error), error, error.reason, error.advice)
 
@@ -150,6 +148,13 @@ class TaskHandle:
             advice=advice,
             figures=self.scope.trace.figures(),
         )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error).strip()
+    except Exception:  # noqa: BLE001 - a foreign __str__ that raises must not cost the task its outcome
+        return ""
 
 
 def _kind_of(error: ParallelProcessingError) -> OutcomeKind:

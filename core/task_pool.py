@@ -6,6 +6,7 @@ import concurrent.futures.thread as _futures_thread
 import functools
 import math
 import threading
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,8 @@ class TaskPool:
     - A running task is ended at its deadline whatever its function does. A function that is still busy grace
       seconds after that (or after its cancellation) is abandoned: its place is given to another thread, and
       neither shutdown nor the interpreter's exit waits for it.
-    - No thread works while nothing is queued or running.
+    - No thread works while nothing is queued or running. Where the machine gives no more threads, max_workers
+      falls to the number it gave.
 
     The threads come from one ThreadPoolExecutor. Each takes tasks from this pool's queue until it is empty; a
     supervisor thread starts them and watches the deadlines.
@@ -66,7 +68,7 @@ class TaskPool:
         self._supervised = False
         self._closed = False
         self._submitted = 0
-        self._started = 0
+        self._started = 0  # of those that ended, how many a worker had
         self._ended: Counter[OutcomeKind] = Counter()
         self._task_seconds = 0.0
         self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="task-pool")
@@ -85,32 +87,45 @@ class TaskPool:
         on_done must not block; what it raises is logged and goes no further. Raises PoolClosedError after
         shutdown, and the scope's ScopeError if it ends while waiting for a place; there is no outcome then.
         """
+        handle: TaskHandle | None = None
+        try:
+            with self._lock:
+                scope.wait_for(self._room, lambda: self._closed or self._queued < self.queue_capacity)
+                if self._closed:
+                    raise PoolClosedError("任務池已關閉, 不再接受任務")
+                if len(self._queue) > 2 * self.queue_capacity:  # mostly handles that were cancelled while queued
+                    self._queue = deque(waiting for waiting in self._queue if waiting.outcome is None)
+                handle = TaskHandle(task, scope.child(task_id=task.id), on_done)
+                # A Ctrl-C can come out of any call, so none stands between these three.
+                self._queued += 1
+                self._submitted += 1
+                self._queue.append(handle)
+            self._watch(handle)
+        except BaseException:  # Ctrl-C, or no thread to be had: what the caller will not know of must not run
+            if handle is not None:
+                handle.scope.cancel()
+                self._scope_cancelled(handle)
+            raise
+        return handle
+
+    def _watch(self, handle: TaskHandle) -> None:
+        """See to it that the handle's cancellation is noticed and that a supervisor is there."""
+        handle_ref = weakref.ref(handle)  # a callback that held the handle would be a cycle, kept until the next gc
+        handle.scope.on_cancel(lambda: self._scope_cancelled(handle_ref()))
         with self._lock:
-            scope.wait_for(self._room, lambda: self._closed or self._queued < self.queue_capacity)
-            if self._closed:
-                raise PoolClosedError("任務池已關閉, 不再接受任務")
-            handle = TaskHandle(task, scope.child(task_id=task.id), on_done)
-            if len(self._queue) > 2 * self.queue_capacity:  # mostly handles that were cancelled while queued
-                self._queue = deque(waiting for waiting in self._queue if waiting.outcome is None)
-            self._queue.append(handle)
-            self._queued += 1
-            self._submitted += 1
-            start_supervisor = not self._supervised
-            self._supervised = True
+            supervised = self._supervised
             if self._workers < self._max_workers:
                 self._wake.notify()
-        if start_supervisor:
+        if not supervised:
             threading.Thread(target=self._supervise, name="task-pool-supervisor", daemon=True).start()
-        handle.scope.on_cancel(lambda: self._scope_cancelled(handle))
-        return handle
 
     def refuse(self, task: ParallelTask, error: ScopeError, *, scope: Scope) -> Outcome[Any]:
         """Count and end a task that is not going to be queued, because its run has ended."""
         handle = TaskHandle(task, scope, lambda outcome: None)
         outcome = handle.failed(error)
         with self._lock:
-            self._submitted += 1
             self._ended[outcome.kind] += 1
+            self._submitted += 1
         return outcome
 
     def cancel(self, handle: TaskHandle) -> bool:
@@ -173,11 +188,15 @@ class TaskPool:
             ended = [handle for handle in list(self._on_worker) if self._abandon(handle)]
             self._wake.notify()
         _tell(ended)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False)  # a worker just asked for still comes, finds nothing and signs off
 
     # The supervisor: starts workers, ends what is overdue, leaves when there is nothing to watch.
 
     def _supervise(self) -> None:
+        with self._lock:
+            if self._supervised:  # two submitters each started one
+                return
+            self._supervised = True
         while True:
             with self._lock:
                 expired, ended = self._end_overdue(self._clock.now())
@@ -217,32 +236,46 @@ class TaskPool:
         return expired, ended
 
     def _abandon(self, handle: TaskHandle) -> bool:
-        """Give up on a function that does not end: free its place, let nothing wait for its thread; needs the lock.
+        """Give up on a function that does not end, and free its place; needs the lock.
 
         Returns whether the handle got its outcome here.
         """
         handle.abandoned = True
         del self._on_worker[handle]
         self._workers -= 1
-        if handle.thread is not None:
-            _disown(handle.thread)
         return self._seal(handle, handle.failed(OperationCancelledError("已取消")))
 
     def _start_workers(self, count: int) -> None:
         for started in range(count):
+            ticket = threading.Lock()  # whoever acquires it decides whether this worker comes; held for good
             try:
-                self._threads.submit(self._work)
-            except RuntimeError:  # the pool was shut down, or the interpreter is about to end: nobody will work
-                with self._lock:
-                    self._workers -= count - started
-                self.cancel_all()
+                self._threads.submit(self._work, ticket)
+            except RuntimeError:  # no more threads, the pool was shut down, or the interpreter is about to end
+                # submit may have queued the call before it failed: without its ticket it does nothing.
+                missing = count - started - (not ticket.acquire(blocking=False))
+                if not self._do_without(missing):
+                    self.cancel_all()  # nobody will work
                 return
+
+    def _do_without(self, missing: int) -> bool:
+        """Go on with the workers there are, so as not to ask for more in a loop; False if there are none."""
+        with self._lock:
+            self._workers -= missing
+            if self._workers > 0:
+                self._max_workers = min(self._max_workers, self._workers)
+            return self._workers > 0
 
     # A worker: takes tasks until there are none.
 
-    def _work(self) -> None:
-        thread = threading.current_thread()
-        while (handle := self._take(thread)) is not None:
+    def _work(self, ticket: threading.Lock) -> None:
+        if not ticket.acquire(blocking=False):
+            return
+        if not _disown(threading.current_thread()):
+            with self._lock:
+                self._workers -= 1
+                self._wake.notify()
+            return
+        while (handle := self._take()) is not None:
             outcome = _run(handle)
             with self._lock:
                 if handle.abandoned:
@@ -251,37 +284,57 @@ class TaskPool:
                 ended = [handle] if self._seal(handle, outcome) else []
             _tell(ended)
 
-    def _take(self, thread: threading.Thread) -> TaskHandle | None:
+    def _take(self) -> TaskHandle | None:
+        """The next task to run; None, and the worker's place is free again, where there is none."""
+        too_late: list[TaskHandle] = []
         with self._lock:
-            while self._queue and self._workers <= self._max_workers:
-                handle = self._queue.popleft()
-                if handle.outcome is not None:  # cancelled while it waited
-                    continue
-                self._queued -= 1
-                self._started += 1
-                handle.started_at = self._clock.now()
-                handle.scope.tighten(handle.task.timeout)
-                handle.thread = thread
-                handle.wake_at = handle.scope.deadline
-                self._on_worker[handle] = None
-                self._room.notify()
-                if handle.wake_at < self._next_wake:
-                    self._wake.notify()
+            handle = self._next_alive(too_late)
+            if handle is None:
+                self._workers -= 1
+                self._wake.notify()
+                self._quiet.notify_all()
+            else:
+                self._begin(handle)
+        _tell(too_late)
+        return handle
+
+    def _next_alive(self, too_late: list[TaskHandle]) -> TaskHandle | None:
+        """Take from the queue; what ended before a worker came goes to too_late instead. Needs the lock."""
+        while self._queue and self._workers <= self._max_workers:
+            handle = self._queue.popleft()
+            if handle.outcome is not None:  # cancelled while it waited
+                continue
+            cause = handle.scope.cause
+            if cause is None:
                 return handle
-            self._workers -= 1
+            self._seal(handle, handle.failed(cause))
+            too_late.append(handle)
+        return None
+
+    def _begin(self, handle: TaskHandle) -> None:
+        """Mark a task as running from now on; needs the lock."""
+        self._queued -= 1
+        handle.started_at = self._clock.now()
+        handle.scope.tighten(handle.task.timeout)
+        handle.wake_at = handle.scope.deadline
+        self._on_worker[handle] = None
+        self._room.notify()
+        if handle.wake_at < self._next_wake:
             self._wake.notify()
-            self._quiet.notify_all()
-            return None
 
     # Ends of tasks.
 
-    def _scope_cancelled(self, handle: TaskHandle) -> None:
+    def _scope_cancelled(self, handle: TaskHandle | None) -> None:
         """The handle's scope was cancelled, by whomever: end it if queued, give it its grace if running."""
+        if handle is None:
+            return
         ended: list[TaskHandle] = []
         with self._lock:
             if handle.started_at is not None:
-                handle.overdue = True
-                handle.wake_at = min(handle.wake_at, self._clock.now() + self._grace)
+                now = self._clock.now()
+                if now < handle.wake_at:  # else its deadline has come too, which the supervisor ends with full grace
+                    handle.overdue = True
+                    handle.wake_at = min(handle.wake_at, now + self._grace)
                 self._wake.notify()
             elif self._seal(handle, handle.failed(OperationCancelledError("已取消"))):
                 ended.append(handle)
@@ -291,13 +344,16 @@ class TaskPool:
         """Write the outcome unless there is one; needs the lock. Returns whether this call wrote it."""
         if handle.outcome is not None:
             return False
-        handle.outcome = outcome
+        seconds = outcome.run_seconds
         self._ended[outcome.kind] += 1
-        self._task_seconds += outcome.run_seconds
-        if handle.started_at is None:
-            self._queued -= 1
-            self._room.notify()
-            self._wake.notify()
+        handle.outcome = outcome
+        self._task_seconds += seconds
+        if handle.started_at is not None:
+            self._started += 1
+            return True
+        self._queued -= 1
+        self._room.notify()
+        self._wake.notify()
         return True
 
 
@@ -321,16 +377,19 @@ def _run(handle: TaskHandle) -> Outcome[Any]:
 
 
 def _check_workers(max_workers: int) -> None:
-    if not 1 <= max_workers <= _MOST_THREADS // 2:
-        raise UsageError(f"max_workers 必須介於 1 與 {_MOST_THREADS // 2} 之間, 收到 {max_workers}")
+    if not (isinstance(max_workers, int) and 1 <= max_workers <= _MOST_THREADS // 2):
+        raise UsageError(f"max_workers 必須介於 1 與 {_MOST_THREADS // 2} 之間, 收到 {max_workers!r}")
 
 
-def _disown(thread: threading.Thread) -> None:
-    """Take a thread off the list that concurrent.futures joins at exit.
+def _disown(thread: threading.Thread) -> bool:
+    """Take a thread off the list that concurrent.futures joins at exit, before it runs anything foreign.
 
-    The threads are daemons already (they inherit it from the supervisor that starts them). The list has no
-    public door; where a future Python has none of this name, exit waits for the stuck function and all else holds.
+    Doing so at a task's deadline would be too late: the exit may be waiting by then. False if the exit has begun,
+    and so may be waiting for this thread already. The threads are daemons (they inherit it from the supervisor that
+    starts them). The list has no public door; where a future Python has none of this name, exit waits for the stuck
+    function and all else holds.
     """
     lock = getattr(_futures_thread, "_global_shutdown_lock", None) or threading.Lock()
     with lock:
         getattr(_futures_thread, "_threads_queues", {}).pop(thread, None)
+        return not getattr(_futures_thread, "_shutdown", False)
