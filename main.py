@@ -102,6 +102,7 @@ def _start(console: Console, interrupts: Interrupts, *, debug: bool) -> int:
     try:
         console.write_line(banner_text(_notices(settings), width=console.width))
         console.write_line("\n" + _menu())
+        console.prepare()  # before the heavy imports start to compete with it for the processor
         engine.start()
         return _serve(console, interrupts, Session(console, interrupts, engine), debug=debug)
     finally:

@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["SlidingWindow", "TokenBucket"]
 
 _SLICES: Final = 240
-_ROUNDING: Final = 1e-9
+_ROUNDING: Final = 1e-6  # instants are floats: a wake-up at the computed instant must find its room
 
 
 class TokenBucket:

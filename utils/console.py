@@ -120,6 +120,10 @@ class Console:
         with contextlib.suppress(OutputClosed):
             self._err.write(text + "\n")
 
+    def prepare(self) -> None:
+        """Load what asking needs, so that the first prompt comes at once."""
+        _ = self._entry_reader
+
     def ask(self, prompt: str) -> str:
         """One line. A paste of several is refused with a sentence, and the question asked again.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,8 +38,9 @@ class _Loaded:
 class Engine:
     """Executor, cache, monitor and model of one program run, and the graph over them. Thread-safe.
 
-    start() loads and checks the model in the background; whoever needs it earlier waits for the loading.
-    problem is what that check found wrong, None while all is well. close() parts from threads and connections.
+    start() loads and checks the model in a background thread; whoever needs it earlier waits for that thread, so
+    that a Ctrl-C ends the waiting and never an import half-way. problem is what the check found wrong, None while
+    all is well. close() parts from threads and connections.
     """
 
     def __init__(self, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -48,13 +50,21 @@ class Engine:
         self.monitor = PerformanceMonitor(clock=clock)
         self.problem: ParallelProcessingError | None = None
         self._clock = clock
-        # Guards _loaded; held while the parts are built, which imports but calls no model.
-        self._loading = threading.Lock()
-        self._loaded: _Loaded | None = None
+        # Guards _started; held to look at it and set it.
+        self._lock = threading.Lock()
+        self._started = False
+        self._loaded: Future[_Loaded] = Future()
 
     def start(self) -> None:
-        """Load and check in the background."""
-        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+        """Load and check in the background. Idempotent."""
+        with self._lock:
+            started, self._started = self._started, True
+        if not started:
+            threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+
+    def wait_until_loaded(self) -> None:
+        """Wait for the loading. Raises what went wrong with it; KeyboardInterrupt ends the waiting alone."""
+        self._load()
 
     def ask(self, queries: list[str], *, scope: Scope, observer: Observer) -> ParallelWorkflowState:
         """Run the queries through the graph; the observer sees the events as they happen."""
@@ -95,32 +105,37 @@ class Engine:
     def close(self, *, timeout: float = 0.5) -> None:
         """Part from what is still running within timeout seconds, and from the model's connections."""
         self.executor.close(timeout=timeout)
-        loaded = self._loaded
-        if loaded is not None:
-            loaded.parts.close()
+        if self._loaded.done() and self._loaded.exception() is None:
+            self._loaded.result().parts.close()
 
     def _load(self) -> _Loaded:
-        with self._loading:
-            if self._loaded is None:
-                from optimizers.assembly import build_model
-                from workflows.parallel_workflow import ParallelWorkflow
+        self.start()
+        return self._loaded.result()
 
-                parts = build_model(self.settings, on_call=self._note_call)
-                workflow = ParallelWorkflow(
-                    model=parts.model,
-                    executor=self.executor,
-                    cache=self.cache,
-                    query_timeout=self.settings.query_timeout,
-                    clock=self._clock,
-                )
-                self._loaded = _Loaded(parts, workflow.create_workflow())
-            return self._loaded
+    def _build(self) -> _Loaded:
+        from optimizers.assembly import build_model
+        from workflows.parallel_workflow import ParallelWorkflow
+
+        parts = build_model(self.settings, on_call=self._note_call)
+        workflow = ParallelWorkflow(
+            model=parts.model,
+            executor=self.executor,
+            cache=self.cache,
+            query_timeout=self.settings.query_timeout,
+            clock=self._clock,
+        )
+        return _Loaded(parts, workflow.create_workflow())
 
     def _warm_up(self) -> None:
         try:
-            parts = self._load().parts
-        except (ImportError, ParallelProcessingError):
-            return  # whoever needs the parts will load again, and meet and tell the same error
+            loaded = self._build()
+        except BaseException as error:  # noqa: BLE001 - a background thread's failure belongs to whoever waits for it
+            self._loaded.set_exception(error)
+            return
+        self._loaded.set_result(loaded)
+        self._check(loaded.parts)
+
+    def _check(self, parts: ModelParts) -> None:
         try:
             parts.verify(Scope(clock=self._clock, deadline=self._clock.now() + CHECK_SECONDS))
         except ScopeError:

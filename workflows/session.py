@@ -67,6 +67,7 @@ class Session:
         """Ask the questions side by side and show what came of it."""
         if not self._agrees_to(len(queries), len(set(queries)), "個問題"):
             return
+        self._engine.wait_until_loaded()
         scope = Scope()
         with LiveView(self._console) as view, self._interrupts.during(scope.cancel):
             state = self._engine.ask(list(queries), scope=scope, observer=view.observe)
@@ -163,6 +164,7 @@ class Session:
                 yield line.text
 
     def _analyze(self, texts: Iterable[str], total: int | None, analysis: Analysis) -> None:
+        self._engine.wait_until_loaded()
         count = "" if total is None else f" {total:,} 則文字"
         self._console.write_line(f"📦 開始批次處理{count} ({analysis.title})")
         kept: list[str] = []
