@@ -318,7 +318,8 @@ def test_quantiles_are_exact_up_to_the_limit_and_within_one_percent_beyond(
         assert found == true
     else:
         assert found == pytest.approx(true, rel=0.0101, abs=1e-9)
-    assert (subject.count, subject.total) == (len(values), sum(values))
+    assert subject.count == len(values)
+    assert subject.total == pytest.approx(math.fsum(values))  # sum() rounds differently from Python 3.12 on
     assert (subject.least, subject.greatest) == (min(values), max(values))
 
 
