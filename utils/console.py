@@ -23,6 +23,7 @@ __all__ = ["MOST_QUERIES", "Console", "OutputClosed", "write_line"]
 
 MOST_QUERIES: Final = 100_000
 _NARROWEST: Final = 20
+_MODES_OFF: Final = "\x1b[?2004l\x1b[?25h"
 
 
 class Console:
@@ -64,6 +65,10 @@ class Console:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._keyboard.close()
+        if self.draws and self._reader is not None:
+            # A signal may have cut a prompt short before it took back its modes: pastes marked, the cursor hidden.
+            with contextlib.suppress(OutputClosed):
+                self._out.write_raw(_MODES_OFF)
 
     @property
     def is_terminal(self) -> bool:
