@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from core.clock import SYSTEM_CLOCK, Clock
@@ -50,7 +50,7 @@ class Scope:
     """
 
     __slots__ = (
-        "_callbacks", "_cause", "_condition", "_lock", "_parent",
+        "_callbacks", "_cause", "_condition", "_left", "_lock", "_parent",
         "clock", "deadline", "observer", "task_id", "trace",
     )  # fmt: skip
 
@@ -69,20 +69,17 @@ class Scope:
         self.trace = CallTrace()
         self._parent: Scope | None = None
         self._cause: ScopeError | None = None
-        # Guards _cause and _callbacks; held by whoever reads or changes them, never while a callback runs.
-        # Entered as the bare lock: Condition.__enter__ is Python code, and a Ctrl-C in it would keep the lock.
+        self._left: float | None = None  # in a pause: seconds that remained when it began
+        # Guards _cause, _callbacks and, for pauses, deadline with _left; held by whoever changes them, never while a
+        # callback runs. Entered bare: Condition.__enter__ is Python code, and a Ctrl-C in it would keep the lock.
         self._lock = threading.Lock()
         self._condition = threading.Condition(self._lock)  # sleepers wait here for the cancellation
         self._callbacks: dict[object, Callable[[], object]] = {}
 
     def child(self, *, timeout: float | None = None, task_id: str | None = None) -> Scope:
         """A scope inside this one, ending after timeout seconds at the latest. Has a trace of its own."""
-        scope = Scope(
-            clock=self.clock,
-            deadline=self.deadline,
-            observer=self.observer,
-            task_id=self.task_id if task_id is None else task_id,
-        )
+        task_id = self.task_id if task_id is None else task_id
+        scope = Scope(clock=self.clock, deadline=self.deadline, observer=self.observer, task_id=task_id)
         if timeout is not None:
             scope.tighten(timeout)
         scope._parent = self
@@ -92,9 +89,7 @@ class Scope:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -131,6 +126,34 @@ class Scope:
         Meant for the scope's maker, before it is handed on: children made and waits begun earlier keep theirs.
         """
         self.deadline = min(self.deadline, self.clock.now() + timeout)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The scope's own deadline stands still: for waits, as one for quota, that are not to count against it.
+
+        Inside, deadline is the parent's (math.inf without one). Afterwards as much remains as before, but nothing
+        beyond the parent's deadline. Cancellation works as ever; a pause inside a pause changes nothing. For the
+        one thread that has the scope. Children keep the deadline they were made with: those made before are not
+        paused, those made inside must not outlive the pause. Raises the cause in a scope that has ended already.
+        """
+        self.check()
+        if self._left is not None:
+            yield
+            return
+        with self._lock:
+            self._left = self.remaining()
+            self.deadline = self._outer_deadline()
+        try:
+            yield
+        finally:
+            with self._lock:  # the deadline so far is among them for whoever tightened the scope in the pause
+                self.deadline = min(self.clock.now() + self._left, self.deadline, self._outer_deadline())
+                self._left = None
+
+    def earliest_end(self) -> float:
+        """The deadline, or in a pause the instant before which it cannot come even if the pause ended now."""
+        with self._lock:
+            return self.deadline if self._left is None else min(self.clock.now() + self._left, self.deadline)
 
     def check(self) -> None:
         """Raise the cause (one of the ScopeErrors) if the scope has ended."""
@@ -199,6 +222,9 @@ class Scope:
         if self.observer is not None:
             observer = self.observer
             call_shielded(lambda: observer(event))
+
+    def _outer_deadline(self) -> float:
+        return math.inf if self._parent is None else self._parent.deadline
 
     def _try_register(self, token: object, callback: Callable[[], object]) -> bool:
         with self._lock:

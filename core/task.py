@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,8 +17,9 @@ from core.errors import (
     ScopeError,
     UsageError,
 )
+from core.events import TaskStarted
 from core.outcome import MISSING, Missing, Outcome, OutcomeKind
-from core.scope import Scope
+from core.scope import Scope, call_shielded
 
 __all__ = ["ParallelTask", "TaskHandle", "TaskSnapshot", "TaskState"]
 
@@ -74,12 +76,13 @@ class TaskSnapshot:
 class TaskHandle:
     """A submitted task. Its fields are the pool's: written under the pool's lock; outcome is written once.
 
-    wake_at is the instant at which the pool must look at a running task again: its deadline, or, once it is
-    overdue (its scope has ended), the end of its grace. abandoned: the pool has given up on its function.
+    wake_at is the instant at which the pool must look at a running task again: its deadline (or an instant before
+    it, where a pause has moved it), or, once it is overdue (its scope has ended), the end of its grace. admitted:
+    the pool has counted it. abandoned: the pool has given up on its function.
     """
 
     __slots__ = (
-        "__weakref__", "abandoned", "on_done", "outcome", "overdue", "scope",
+        "__weakref__", "abandoned", "admitted", "on_done", "outcome", "overdue", "scope",
         "started_at", "submitted_at", "task", "wake_at",
     )  # fmt: skip
 
@@ -91,6 +94,7 @@ class TaskHandle:
         self.started_at: float | None = None
         self.outcome: Outcome[Any] | None = None
         self.wake_at = scope.deadline
+        self.admitted = False
         self.overdue = False
         self.abandoned = False
 
@@ -104,8 +108,21 @@ class TaskHandle:
         elapsed = 0.0 if self.started_at is None else self.scope.now() - self.started_at
         return TaskSnapshot(self.task.id, self.task.name, self.state, elapsed)
 
-    def succeeded(self, value: Any) -> Outcome[Any]:
-        return self._end(OutcomeKind.ANSWERED, value=value)
+    def run(self) -> Outcome[Any]:
+        """Run the task's function and turn whatever it does into an outcome."""
+        assert self.started_at is not None
+        self.scope.emit(TaskStarted(self.task.id, self.task.name, self.started_at))
+        try:
+            return self._end(OutcomeKind.ANSWERED, value=self.task.call(self.scope))
+        except BaseException as error:  # noqa: BLE001 - the one broad except: a task's failure, SystemExit included, is its outcome
+            return self.failed(error)
+
+    def tell(self) -> None:
+        """Pass on the outcome, which has just been written; not for use under a lock."""
+        self.scope.close()
+        outcome = self.outcome
+        assert outcome is not None
+        call_shielded(functools.partial(self.on_done, outcome))
 
     def failed(self, error: BaseException) -> Outcome[Any]:
         """The outcome of a task that raised, or whose scope ended."""

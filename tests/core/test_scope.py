@@ -428,6 +428,167 @@ def test_cancelling_and_notifying_at_once_loses_no_wake_up() -> None:
         assert isinstance(waiter.error, OperationCancelledError)
 
 
+# Pauses.
+
+
+def test_a_pause_does_not_count(clock: FakeClock) -> None:
+    """However long it lasts, as much remains after it as before it."""
+    scope = scope_of(clock, 5.0)
+    clock.advance(2.0)
+    with scope.paused():
+        assert (scope.deadline, scope.remaining()) == (math.inf, math.inf)
+        clock.advance(100.0)
+        scope.check()
+    assert (scope.remaining(), scope.deadline) == (3.0, clock.now() + 3.0)
+    clock.advance(3.0)
+    assert isinstance(scope.cause, DeadlineExceededError)
+
+
+def test_one_may_sleep_in_a_pause_longer_than_the_timeout(clock: FakeClock) -> None:
+    """The sleep takes its whole time, and a wait on a condition too."""
+    scope, condition, state = scope_of(clock, 1.0), threading.Condition(), list[bool]()
+
+    def pause() -> float:
+        with scope.paused():
+            scope.sleep(60.0)
+            waiting(scope, condition, state)()
+        return scope.remaining()
+
+    with in_background(pause) as work:
+        clock.block_until(1, timed=True)
+        assert clock.next_wake() == clock.now() + 60.0
+        clock.advance(60.0)
+        while clock.next_wake() != math.inf or not scope._callbacks:
+            clock.block_until(1)
+        with condition:
+            state.append(True)
+            condition.notify_all()
+    assert (work.error, work.value) == (None, 1.0)
+
+
+def test_the_parent_s_deadline_holds_in_a_pause(clock: FakeClock) -> None:
+    """It ends the waits in it, and what it ended stays ended."""
+    scope = scope_of(clock, 4.0).child(timeout=1.0)
+
+    def pause() -> None:
+        with scope.paused():
+            assert scope.remaining() == 4.0
+            scope.sleep(60.0)
+
+    with in_background(pause) as work:
+        clock.block_until(1, timed=True)
+        clock.advance(4.0)
+    assert isinstance(work.error, DeadlineExceededError)
+    assert scope.ended
+
+
+def test_a_pause_moves_the_deadline_no_further_than_the_parent_s(clock: FakeClock) -> None:
+    """Not even where the parent's was brought forward in the meantime."""
+    parent = scope_of(clock, 10.0)
+    first, second = parent.child(timeout=3.0), parent.child(timeout=3.0)
+    with first.paused(), second.paused():
+        clock.advance(8.0)
+        with first.paused():
+            pass
+        parent_left = parent.remaining()
+        second_at = parent.deadline
+    assert (first.remaining(), parent_left, second.deadline) == (2.0, 2.0, second_at)
+    third = parent.child(timeout=1.0)
+    with third.paused():
+        parent.tighten(0.5)
+    assert third.remaining() == 0.5
+
+
+def test_what_is_tightened_in_a_pause_stays_so(clock: FakeClock) -> None:
+    """The deadline is never put off beyond it."""
+    scope = scope_of(clock, 3.0)
+    with scope.paused():
+        scope.tighten(1.0)
+        assert scope.remaining() == 1.0
+        clock.advance(0.5)
+    assert scope.remaining() == 0.5
+
+
+@pytest.mark.parametrize("kind", [NotRunError, OperationCancelledError])
+def test_cancelling_ends_a_pause(clock: FakeClock, kind: type[ScopeError]) -> None:
+    """Whoever waits in it wakes at once, with the cause; no time remains afterwards."""
+    parent = scope_of(clock)
+    scope = parent.child(timeout=1.0)
+
+    def pause() -> None:
+        with scope.paused():
+            scope.sleep(60.0)
+
+    with in_background(pause) as work:
+        clock.block_until(1, timed=True)
+        parent.cancel(kind("stop"))
+    assert type(work.error) is kind
+    assert scope.remaining() == 0.0
+
+
+def test_pauses_within_a_pause_count_once(clock: FakeClock) -> None:
+    """The time stands still until the outermost one ends."""
+    scope = scope_of(clock, 5.0)
+    with scope.paused():
+        clock.advance(1.0)
+        with scope.paused():
+            clock.advance(10.0)
+        assert scope.remaining() == math.inf
+        clock.advance(1.0)
+    assert scope.remaining() == 5.0
+
+
+def test_an_exception_ends_the_pause(clock: FakeClock) -> None:
+    """It goes on its way, and the deadline moves again."""
+    scope = scope_of(clock, 5.0)
+
+    def pause() -> None:
+        with scope.paused():
+            clock.advance(7.0)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        pause()
+    assert scope.remaining() == 5.0
+    clock.advance(5.0)
+    assert scope.ended
+
+
+@pytest.mark.parametrize("how", ["deadline", "cancel"])
+def test_what_has_ended_cannot_be_paused(clock: FakeClock, how: str) -> None:
+    """A pause brings nothing back to life."""
+    scope = scope_of(clock, 1.0)
+    if how == "deadline":
+        clock.advance(1.0)
+    else:
+        scope.cancel()
+    expected = DeadlineExceededError if how == "deadline" else OperationCancelledError
+    with pytest.raises(expected), scope.paused():
+        pass
+    assert scope.deadline <= clock.now() + 1.0
+
+
+def test_a_child_made_before_a_pause_is_not_paused(clock: FakeClock) -> None:
+    """It keeps the deadline it was made with."""
+    scope = scope_of(clock, 5.0)
+    child = scope.child()
+    with scope.paused():
+        clock.advance(5.0)
+        assert child.ended
+        assert scope.child().remaining() == math.inf
+
+
+def test_the_earliest_end_is_where_a_pause_could_put_it(clock: FakeClock) -> None:
+    """Outside a pause the deadline; inside what remained, from now, within the parent's deadline."""
+    scope = scope_of(clock, 10.0).child(timeout=3.0)
+    assert scope.earliest_end() == clock.now() + 3.0
+    with scope.paused():
+        clock.advance(5.0)
+        assert scope.earliest_end() == clock.now() + 3.0
+        clock.advance(4.0)
+        assert scope.earliest_end() == clock.now() + 1.0
+
+
 # Events and figures.
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from pytest_mock import MockerFixture
 
-from core import task_pool
+from core import worker_threads
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import (
     DeadlineExceededError,
@@ -401,10 +401,146 @@ def test_nothing_starts_after_its_cancellation(make_pool: MakePool, mocker: Mock
     scope.cancel()
     mocker.stop(start)
     with pool._lock:
-        pool._workers = 0
+        pool._ledger.workers = 0
         pool._wake.notify()
     assert done.kinds(1) == [OutcomeKind.CANCELLED]
     assert asked == []
+
+
+# Pauses.
+
+
+class Pauser:
+    """A function that pauses its scope, waits in it for the given seconds, then enters the gate, if there is one."""
+
+    def __init__(self, seconds: float, after: Callable[[], object] = str) -> None:
+        self._seconds = seconds
+        self._after = after
+        self.paused_at = math.nan
+        self.inside = threading.Event()
+
+    def __call__(self, scope: Scope) -> str:
+        with scope.paused():
+            self.paused_at = scope.now()
+            self.inside.set()
+            scope.sleep(self._seconds)
+        self._after()
+        return "answer"
+
+
+def until_next_look(clock: FakeClock, instant: float) -> None:
+    """Return once the supervisor, or another thread, waits for that instant and no earlier one."""
+    give_up = time.monotonic() + PATIENCE
+    while clock.next_wake() != pytest.approx(instant, abs=1e-6):
+        assert time.monotonic() < give_up, (clock.next_wake() - clock.now(), instant - clock.now())
+        time.sleep(0)  # whoever is to look again is on its way
+
+
+def test_a_pause_longer_than_the_timeout_does_not_time_out(make_pool: MakePool, clock: FakeClock) -> None:
+    """The supervisor looks again at the earliest instant that could matter, and the answer comes."""
+    pool, done, pauser = make_pool(clock=clock), Outcomes(), Pauser(10.0)
+    pool.submit(task(pauser, timeout=4.0, scoped=True), done, scope=Scope(clock=clock))
+    assert pauser.inside.wait(PATIENCE)
+    clock.block_until(2, timed=True)
+    for wait in (4.0, 4.0, 2.0):
+        until_next_look(clock, clock.now() + wait)
+        assert done.count == 0
+        clock.advance(wait)
+    outcome = done.wait()[0]
+    assert (outcome.kind, outcome.run_seconds) == (OutcomeKind.ANSWERED, 10.0)
+
+
+def test_a_function_that_hangs_after_its_pause_is_ended_at_its_moved_deadline(
+    make_pool: MakePool, clock: FakeClock, gate: Gate
+) -> None:
+    """At the very instant; the reason names the task's own timeout, and the place is free after the grace."""
+    pool, done, pauser = make_pool(clock=clock, grace=0.2), Outcomes(), Pauser(10.0, gate)
+    pool.submit(task(pauser, timeout=4.0, scoped=True), done, scope=Scope(clock=clock))
+    assert pauser.inside.wait(PATIENCE)
+    clock.block_until(2, timed=True)
+    for wait in (4.0, 4.0, 2.0):
+        until_next_look(clock, clock.now() + wait)
+        clock.advance(wait)
+    gate.wait_entered()
+    for wait in (2.0, 2.0):  # the look set in the pause, then the new deadline
+        until_next_look(clock, clock.now() + wait)
+        assert done.count == 0
+        clock.advance(wait)
+    outcome = done.wait()[0]
+    assert (outcome.kind, outcome.reason, outcome.run_seconds) == (OutcomeKind.TIMED_OUT, "逾時 4 秒", 14.0)
+    until_next_look(clock, clock.now() + 0.2)
+    clock.advance(0.2)
+    pool.submit(task(int, "next"), done, scope=Scope(clock=clock))
+    assert done.kinds(2)[1] is OutcomeKind.ANSWERED
+
+
+def test_the_moved_deadline_holds_on_the_real_clock(make_pool: MakePool, gate: Gate) -> None:
+    """Within a quarter of a second, also where next to nothing was left when the pause began."""
+    pool, done, ends = make_pool(), Outcomes(), list[float]()
+
+    def hang(scope: Scope) -> None:
+        while scope.remaining() > 0.02:
+            scope.sleep(0.001)
+        with scope.paused():
+            scope.sleep(0.3)
+        ends.append(scope.deadline)
+        gate()
+
+    pool.submit(task(hang, timeout=0.1, scoped=True), done, scope=Scope())
+    outcome = done.wait()[0]
+    assert outcome.kind is OutcomeKind.TIMED_OUT
+    assert 0.0 <= outcome.ended_at - ends[0] <= 0.25
+
+
+def test_the_run_s_deadline_ends_a_task_in_its_pause(make_pool: MakePool, clock: FakeClock, gate: Gate) -> None:
+    """Also if its function does not wait in its scope."""
+    pool, done, entered = make_pool(clock=clock), Outcomes(), threading.Event()
+
+    def hang(scope: Scope) -> None:
+        with scope.paused():
+            entered.set()
+            gate()
+
+    pool.submit(task(hang, timeout=2.0, scoped=True), done, scope=Scope(clock=clock, deadline=clock.now() + 3.0))
+    assert entered.wait(PATIENCE)
+    until_next_look(clock, clock.now() + 2.0)
+    clock.advance(2.0)
+    until_next_look(clock, clock.now() + 1.0)
+    assert done.count == 0
+    clock.advance(1.0)
+    outcome = done.wait()[0]
+    assert (outcome.kind, outcome.run_seconds, outcome.reason) == (OutcomeKind.TIMED_OUT, 3.0, "逾時 2 秒")
+
+
+def test_a_task_is_cancelled_in_its_pause(make_pool: MakePool, clock: FakeClock) -> None:
+    """At once, without any time passing, long after its first deadline."""
+    pool, done, pauser = make_pool(clock=clock), Outcomes(), Pauser(math.inf)
+    handle = pool.submit(task(pauser, timeout=2.0, scoped=True), done, scope=Scope(clock=clock))
+    assert pauser.inside.wait(PATIENCE)
+    until_next_look(clock, clock.now() + 2.0)
+    clock.advance(2.0)
+    until_next_look(clock, clock.now() + 2.0)
+    assert pool.cancel(handle)
+    assert done.kinds(1) == [OutcomeKind.CANCELLED]
+
+
+def test_a_function_stuck_in_its_pause_is_cancelled_after_the_grace(
+    make_pool: MakePool, clock: FakeClock, gate: Gate
+) -> None:
+    """The pause protects from the task's own deadline only."""
+    pool, done = make_pool(clock=clock, grace=0.2), Outcomes()
+
+    def hang(scope: Scope) -> None:
+        with scope.paused():
+            gate()
+
+    handle = pool.submit(task(hang, timeout=2.0, scoped=True), done, scope=Scope(clock=clock))
+    gate.wait_entered()
+    until_next_look(clock, clock.now() + 2.0)
+    pool.cancel(handle)
+    until_next_look(clock, clock.now() + 0.2)
+    clock.advance(0.2)
+    assert done.kinds(1) == [OutcomeKind.CANCELLED]
 
 
 # The queue.
@@ -488,7 +624,7 @@ def test_cancelled_tasks_do_not_pile_up_in_the_queue(make_pool: MakePool, gate: 
     gate.wait_entered()
     for _ in range(1000):
         assert pool.cancel(pool.submit(task(int), done, scope=Scope()))
-    assert len(pool._queue) <= 10
+    assert len(pool._ledger._queue) <= 10
     assert pool.statistics().cancelled == 1000
 
 
@@ -726,7 +862,7 @@ def test_an_idle_pool_has_no_supervisor_and_no_working_threads(make_pool: MakePo
     for _ in range(100):
         run_one(pool, int)
     pool.shutdown(timeout=PATIENCE)
-    assert (pool._workers, pool._supervised, len(pool._threads._threads) <= 6) == (0, False, True)
+    assert (pool._ledger.workers, pool._supervised, len(pool._threads._executor._threads) <= 6) == (0, False, True)
 
 
 # Statistics.
@@ -821,7 +957,7 @@ def test_shutdown_ends_what_is_queued_and_running(make_pool: MakePool, gate: Gat
     gate.wait_entered()
     pool.shutdown(timeout=PATIENCE)
     assert done.kinds(3) == [OutcomeKind.CANCELLED] * 3
-    assert (pool._workers, gate.calls) == (0, 1)
+    assert (pool._ledger.workers, gate.calls) == (0, 1)
 
 
 def test_shutdown_without_patience_abandons_at_once(make_pool: MakePool, clock: FakeClock, gate: Gate) -> None:
@@ -844,21 +980,21 @@ def test_a_task_may_shut_its_own_pool_down(make_pool: MakePool) -> None:
 def test_shutdown_finds_every_worker_that_was_asked_for(make_pool: MakePool, mocker: MockerFixture) -> None:
     """A worker still on its way when the pool closes signs off, and a second closing does not wait in vain."""
     pool, done, blocker, asked = make_pool(1), Outcomes(), threading.Event(), threading.Event()
-    pool._threads._max_workers = 1
-    pool._threads.submit(blocker.wait)
-    real_submit = pool._threads.submit
+    pool._threads._executor._max_workers = 1
+    pool._threads._executor.submit(blocker.wait)
+    real_submit = pool._threads._executor.submit
 
     def submit(work: Callable[..., Any], *args: Any) -> None:
         real_submit(work, *args)
         asked.set()
 
-    mocker.patch.object(pool._threads, "submit", submit)
+    mocker.patch.object(pool._threads._executor, "submit", submit)
     pool.submit(task(int), done, scope=Scope())
     assert asked.wait(PATIENCE)
     pool.shutdown(timeout=0)
     blocker.set()
     pool.shutdown(timeout=2.0)
-    assert pool._workers == 0
+    assert pool._ledger.workers == 0
     assert done.kinds(1) == [OutcomeKind.CANCELLED]
 
 
@@ -892,7 +1028,7 @@ def test_submitting_against_a_shutdown_loses_nothing(make_pool: MakePool) -> Non
 def test_where_no_worker_can_be_started_the_tasks_end(make_pool: MakePool, mocker: MockerFixture) -> None:
     """Rather than waiting for ever; as at the interpreter's end."""
     pool, done = make_pool(2), Outcomes()
-    mocker.patch.object(pool._threads, "submit", side_effect=RuntimeError("cannot schedule new futures"))
+    mocker.patch.object(pool._threads._executor, "submit", side_effect=RuntimeError("cannot schedule new futures"))
     for _ in range(3):
         pool.submit(task(int), done, scope=Scope())
     assert done.kinds(3) == [OutcomeKind.CANCELLED] * 3
@@ -912,7 +1048,7 @@ def test_where_the_machine_gives_no_more_threads_the_pool_goes_on_with_those_it_
         refused.set()
         raise RuntimeError("can't start new thread")
 
-    mocker.patch.object(pool._threads, "_adjust_thread_count", refuse)
+    mocker.patch.object(pool._threads._executor, "_adjust_thread_count", refuse)
     pool.resize(3)
     for _ in range(3):
         pool.submit(task(gate), done, scope=Scope())
@@ -924,7 +1060,7 @@ def test_where_the_machine_gives_no_more_threads_the_pool_goes_on_with_those_it_
     assert set(done.kinds(4)) == {OutcomeKind.ANSWERED}
     assert (gate.most_inside, pool.max_workers) == (1, 1)
     pool.shutdown(timeout=PATIENCE)
-    assert pool._workers == 0
+    assert pool._ledger.workers == 0
 
 
 def test_where_no_supervisor_can_be_started_the_caller_is_told(make_pool: MakePool, mocker: MockerFixture) -> None:
@@ -954,17 +1090,17 @@ def test_only_one_supervisor_stays(make_pool: MakePool, gate: Gate) -> None:
 def test_a_worker_that_starts_as_the_program_ends_takes_no_task(make_pool: MakePool, mocker: MockerFixture) -> None:
     """The exit may be waiting for its thread already, so it must not run anything that might not return."""
     pool, done = make_pool(1), Outcomes()
-    mocker.patch.object(task_pool, "_disown", return_value=False)
-    asked = mocker.patch.object(pool._threads, "submit", wraps=pool._threads.submit)
+    mocker.patch.object(worker_threads, "_disown", return_value=False)
+    asked = mocker.patch.object(pool._threads._executor, "submit", wraps=pool._threads._executor.submit)
     asked.side_effect = [mocker.DEFAULT, RuntimeError("cannot schedule new futures after interpreter shutdown")]
     pool.submit(task(int), done, scope=Scope())
     assert done.kinds(1) == [OutcomeKind.CANCELLED]
-    assert pool._workers == 0
+    assert pool._ledger.workers == 0
 
 
 def test_a_python_without_the_private_list_still_works(make_pool: MakePool, mocker: MockerFixture) -> None:
     """Only the exit would then wait for stuck functions."""
-    mocker.patch.object(task_pool, "_futures_thread", SimpleNamespace())
+    mocker.patch.object(worker_threads, "_futures_thread", SimpleNamespace())
     assert run_one(make_pool(), int).kind is OutcomeKind.ANSWERED
 
 
