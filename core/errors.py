@@ -117,6 +117,7 @@ class ErrorKind(StrEnum):
     TOO_LARGE = "too_large"
     REDIRECTED = "redirected"
     UNKNOWN_FINISH = "unknown_finish"
+    BUDGET_SPENT = "budget_spent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,9 @@ _TRAITS: dict[ErrorKind, _KindTraits] = {
         "伺服器要求轉往其他網址, 已拒絕", "請檢查 GEMINI_API_ENDPOINT 與網路設定", stops_run=True
     ),
     ErrorKind.UNKNOWN_FINISH: _KindTraits("模型以未知的原因結束", "請稍後再試或換個問法"),
+    ErrorKind.BUDGET_SPENT: _KindTraits(
+        "已達這次執行的花費上限", "已有的回答都保留; 請提高上限後再執行其餘的", stops_run=True
+    ),
 }
 
 

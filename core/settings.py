@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -67,7 +68,7 @@ class Settings:
     """Everything a person can set. Timeouts and TTLs in seconds.
 
     api_key is None where no key is set: the offline demonstration model runs then. endpoint is None for the
-    provider's own address.
+    provider's own address. max_run_tokens and max_run_usd cap what one run may spend; None: no cap.
     """
 
     api_key: Secret | None = None
@@ -78,6 +79,8 @@ class Settings:
     max_workers: int = 5
     query_timeout: float = 15.0
     cache_ttl: int = 300
+    max_run_tokens: int | None = None
+    max_run_usd: Decimal | None = None
     offline_scale: float = 1.0
     offline_seed: int = 0
     offline_faults: str = ""
@@ -103,6 +106,8 @@ def load_settings(environ: Mapping[str, str], *, dotenv: Path | None = None) -> 
         max_workers=read.number("MAX_WORKERS", 5, int, 1, 1000),
         query_timeout=read.number("QUERY_TIMEOUT", 15.0, float, 0.1, 86_400),
         cache_ttl=read.number("CACHE_TTL", 300, int, 0, 10**9),
+        max_run_tokens=read.number("MAX_RUN_TOKENS", 0, int, 0, 10**12) or None,
+        max_run_usd=Decimal(str(read.number("MAX_RUN_USD", 0.0, float, 0.0, 10**6))) or None,
         offline_scale=read.number("OFFLINE_SCALE", 1.0, float, 0.0, 1000),
         offline_seed=read.number("OFFLINE_SEED", 0, int, 0, 2**63),
         offline_faults=read.text("OFFLINE_FAULTS", ""),

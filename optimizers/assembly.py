@@ -17,6 +17,7 @@ from optimizers.measured_model import CallRecord, MeasuredModel
 from optimizers.proven_model import ProvenModel
 from optimizers.retry import RetryingModel
 from optimizers.schema_model import SchemaModel
+from optimizers.spending_cap import CappedModel, SpendingCap
 
 __all__ = ["ModelParts", "Provider", "build_model", "build_provider", "default_model"]
 
@@ -63,13 +64,21 @@ def build_provider(settings: Settings) -> Provider:
     return GeminiModel(settings)
 
 
-def build_model(settings: Settings, *, on_call: Callable[[CallRecord], object] | None = None) -> ModelParts:
-    """Retry → first-call gate → schema check → measurement → provider. on_call is told of every attempt."""
+def build_model(
+    settings: Settings,
+    *,
+    on_call: Callable[[CallRecord], object] | None = None,
+    cap: SpendingCap | None = None,
+) -> ModelParts:
+    """Retry → spending cap, if one is given → first-call gate → schema check → measurement → provider.
+
+    on_call is told of every attempt.
+    """
     provider = build_provider(settings)
     gate = ProvenModel(SchemaModel(MeasuredModel(provider, on_call=on_call)))
     if settings.offline and not settings.offline_faults:
         gate.prove()  # there is no key that could be wrong
-    return ModelParts(provider, RetryingModel(gate), gate)
+    return ModelParts(provider, RetryingModel(gate if cap is None else CappedModel(gate, cap)), gate)
 
 
 @functools.cache

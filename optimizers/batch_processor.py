@@ -44,7 +44,8 @@ class BatchProcessor:
 
     A batch is a unit of progress, not of waiting: items of the next batch start as soon as a worker is free.
     The input is read no further ahead than the workers need. An item that fails has a failure of its own and
-    leaves the others alone. timeout: seconds one item may take. Without parts of its own it takes the default
+    leaves the others alone. timeout: seconds one item may take;
+    on_answer: told of every answer, whatever its source. Without parts of its own it takes the default
     model on first use.
 
     Raises UsageError for a batch_size below 1.
@@ -58,6 +59,7 @@ class BatchProcessor:
         executor: ParallelExecutor | None = None,
         cache: CacheManager | None = None,
         timeout: float = 15.0,
+        on_answer: Callable[[Answer], object] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if batch_size < 1:
@@ -67,6 +69,7 @@ class BatchProcessor:
         self.cache = cache if cache is not None else CacheManager(clock=clock)
         self._model = model
         self._timeout = timeout
+        self._on_answer = on_answer
         self._clock = clock
 
     def process_batch(
@@ -117,7 +120,7 @@ class BatchProcessor:
         drain_input is read and ended as not run.
         """
         base = self._model if self._model is not None else default_model()
-        model = CachedModel(base, self.cache)
+        model = CachedModel(base, self.cache, on_answer=self._on_answer)
 
         def ask(text: str, scope: Scope) -> str:
             return _ask(model, analysis, text, scope)

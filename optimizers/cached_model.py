@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from core.outcome import Answer, AnswerSource
 from core.ports import ChatModel, Prompt
-from core.scope import Scope
+from core.scope import Scope, call_shielded
 from optimizers.cache_keys import cache_key
 from optimizers.cache_manager import CacheManager
 from optimizers.cache_values import FoundBy
@@ -24,12 +26,21 @@ class CachedModel:
     answers are stored, truncated ones with their mark. The figures of a call stay with the scope that made it: a hit
     or a share leaves scope.trace as it was. With ttl 0 nothing is stored, and equal prompts in flight are still one
     call. Thread-safe. Raises what the model raises; a follower ScopeError at the end of its own scope.
+    on_answer is told of every answer handed out, whatever its source; what it raises is logged and goes no further.
     """
 
-    def __init__(self, model: ChatModel, cache: CacheManager, *, ttl: float | None = None) -> None:
+    def __init__(
+        self,
+        model: ChatModel,
+        cache: CacheManager,
+        *,
+        ttl: float | None = None,
+        on_answer: Callable[[Answer], object] | None = None,
+    ) -> None:
         self._model = model
         self._cache = cache
         self._ttl = ttl
+        self._on_answer = on_answer
 
     @property
     def identity(self) -> str:
@@ -44,7 +55,10 @@ class CachedModel:
             accept=_is_usable,
         )
         source = _SOURCES.get(found.by)
-        return found.value if source is None else replace(found.value, source=source)
+        answer = found.value if source is None else replace(found.value, source=source)
+        if self._on_answer is not None:
+            call_shielded(functools.partial(self._on_answer, answer))
+        return answer
 
 
 def _is_usable(value: object) -> bool:

@@ -71,7 +71,7 @@ class WaitReason(StrEnum):
     GATE = "gate"  # the service said when to come back
     LIMIT = "limit"  # a configured limit is used up for now
     PACE = "pace"  # the learned rate
-    CONCURRENCY = "concurrency"  # enough calls in flight
+    LOAD = "load"  # enough calls have just started
     BREAKER = "breaker"  # the service is down
 
 
@@ -103,7 +103,7 @@ class LimiterStatistics:
 
     in_flight: int
     waiting: int
-    learned_concurrency: int
+    learned_concurrency: int | None
     learned_per_minute: float | None
     requests_last_minute: int
     tokens_last_minute: int

@@ -5,17 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from core.clock import SYSTEM_CLOCK, Clock
+from core.cost import RunEstimate, Spend
 from core.errors import ErrorKind, ModelError, ParallelProcessingError, ScopeError
 from core.events import Observer, TaskFinished
 from core.outcome import Outcome
 from core.parallel_executor import ParallelExecutor
+from core.ports import Prompt
 from core.scope import Scope
 from core.settings import Settings
 from optimizers.cache_manager import CacheManager
+from optimizers.cost_ledger import CostLedger
+from optimizers.spending_cap import SpendingCap
 from utils.performance_monitor import PerformanceMonitor
 
 if TYPE_CHECKING:
@@ -40,7 +46,8 @@ class Engine:
 
     start() loads and checks the model in a background thread; whoever needs it earlier waits for that thread, so
     that a Ctrl-C ends the waiting and never an import half-way. problem is what the check found wrong, None while
-    all is well. close() parts from threads and connections.
+    all is well. ledger knows what calls cost, last_run what the latest run did. close() parts from threads and
+    connections.
     """
 
     def __init__(self, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -48,6 +55,9 @@ class Engine:
         self.cache = CacheManager(default_ttl=settings.cache_ttl, clock=clock)
         self.executor = ParallelExecutor(settings.max_workers, clock=clock)
         self.monitor = PerformanceMonitor(clock=clock)
+        self.ledger = CostLedger(clock=clock)
+        self.last_run: Spend | None = None
+        self._cap = _cap(settings, self.ledger)
         self.problem: ParallelProcessingError | None = None
         self._clock = clock
         # Guards _started; held to look at it and set it.
@@ -72,7 +82,7 @@ class Engine:
 
         graph = self._load().graph
         state = ParallelWorkflowState()
-        with self.monitor.measure("parallel_workflow"):
+        with self._accounted(), self.monitor.measure("parallel_workflow"):
             for mode, part in graph.stream(
                 {"user_queries": queries}, context=RunContext(scope), stream_mode=["custom", "values"]
             ):
@@ -95,12 +105,39 @@ class Engine:
             executor=self.executor,
             cache=self.cache,
             timeout=self.settings.query_timeout,
+            on_answer=self.ledger.note_answer,
             clock=self._clock,
         )
-        with self.monitor.measure("batch_analysis"):
+        with self._accounted(), self.monitor.measure("batch_analysis"):
             for index, outcome in processor.analyze(texts, analysis, kept=kept, scope=scope):
                 self._note(TaskFinished(outcome))
                 yield index, outcome
+
+    def estimate(self, prompts: Iterable[Prompt]) -> RunEstimate:
+        """What asking the prompts will take, judging by the answers so far."""
+        from optimizers.catalogue import load_catalogue, model_name
+        from optimizers.estimate import estimate
+
+        identity = self._load().parts.model.identity
+        return estimate(
+            prompts,
+            load_catalogue(),
+            model_name(identity),
+            self.ledger.history(identity),
+            on=datetime.fromtimestamp(self._clock.wall(), UTC).date(),
+            workers=self.executor.max_workers,
+        )
+
+    @contextmanager
+    def _accounted(self) -> Iterator[None]:
+        """Around a run: what it cost is in last_run afterwards, and the spending cap counts from here."""
+        if self._cap is not None:
+            self._cap.start_run()
+        before = self.ledger.totals()
+        try:
+            yield
+        finally:
+            self.last_run = self.ledger.totals() - before
 
     def close(self, *, timeout: float = 0.5) -> None:
         """Part from what is still running within timeout seconds, and from the model's connections."""
@@ -116,12 +153,13 @@ class Engine:
         from optimizers.assembly import build_model
         from workflows.parallel_workflow import ParallelWorkflow
 
-        parts = build_model(self.settings, on_call=self._note_call)
+        parts = build_model(self.settings, on_call=self._note_call, cap=self._cap)
         workflow = ParallelWorkflow(
             model=parts.model,
             executor=self.executor,
             cache=self.cache,
             query_timeout=self.settings.query_timeout,
+            on_answer=self.ledger.note_answer,
             clock=self._clock,
         )
         return _Loaded(parts, workflow.create_workflow())
@@ -149,3 +187,10 @@ class Engine:
 
     def _note_call(self, record: CallRecord) -> None:
         self.monitor.record("model_call", record.seconds, ok=record.ok)
+        self.ledger.note_call(record)
+
+
+def _cap(settings: Settings, ledger: CostLedger) -> SpendingCap | None:
+    if settings.max_run_tokens is None and settings.max_run_usd is None:
+        return None
+    return SpendingCap(ledger=ledger, tokens=settings.max_run_tokens, money=settings.max_run_usd)

@@ -56,7 +56,8 @@ class ParallelWorkflow:
 
     executor and cache may be replaced before create_workflow(). The graph may be invoked from several threads
     at once; they share the workers and the cache. Streaming it with stream_mode "custom" yields the run's events
-    (core.events) as they happen. query_timeout: seconds each query may take once a worker has it.
+    (core.events) as they happen. query_timeout: seconds each query may take once a worker has it;
+    on_answer: told of every answer, whatever its source.
     """
 
     def __init__(
@@ -66,17 +67,19 @@ class ParallelWorkflow:
         executor: ParallelExecutor | None = None,
         cache: CacheManager | None = None,
         query_timeout: float = 15.0,
+        on_answer: Callable[[Answer], object] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.executor = executor if executor is not None else ParallelExecutor(max_workers=5, clock=clock)
         self.cache = cache if cache is not None else CacheManager(default_ttl=300, clock=clock)
         self._model = model
         self._query_timeout = query_timeout
+        self._on_answer = on_answer
         self._clock = clock
 
     def create_workflow(self) -> WorkflowGraph:
         """Compile the graph over the executor and cache of this moment."""
-        run = _Nodes(self.executor, self.cache, self._model, self._query_timeout, self._clock)
+        run = _Nodes(self.executor, self.cache, self._model, self._query_timeout, self._on_answer, self._clock)
         graph = StateGraph(ParallelWorkflowState, context_schema=RunContext)
         graph.add_node("process_parallel", run.process_parallel)
         graph.add_node("aggregate_results", run.aggregate_results)
@@ -94,12 +97,14 @@ class _Nodes:
     cache: CacheManager
     model: ChatModel | None
     query_timeout: float
+    on_answer: Callable[[Answer], object] | None
     clock: Clock
 
     def process_parallel(self, state: ParallelWorkflowState, runtime: Runtime[RunContext]) -> ParallelWorkflowState:
         """Ask every query as one task; the run's events go out through the graph's custom stream."""
         queries = _queries(state)
-        model = CachedModel(self.model if self.model is not None else default_model(), self.cache)
+        base = self.model if self.model is not None else default_model()
+        model = CachedModel(base, self.cache, on_answer=self.on_answer)
         with _observed_scope(runtime, self.clock) as scope:
             report: RunReport[Answer] = self.executor.run(
                 [self._task(index, query, model) for index, query in enumerate(queries)], scope=scope

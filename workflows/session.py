@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from core.outcome import Answer, Outcome, RunReport
+from core.ports import Prompt
 from core.scope import Scope
 from optimizers.analyses import ANALYSES, Analysis
 from utils.console import Console
+from utils.cost_text import cost_report_text, estimate_text, run_cost_line
 from utils.interrupts import Interrupts
 from utils.line_input import Pasted
 from utils.live_view import LiveView
@@ -65,9 +67,9 @@ class Session:
 
     def ask(self, queries: Sequence[str]) -> None:
         """Ask the questions side by side and show what came of it."""
-        if not self._agrees_to(len(queries), len(set(queries)), "個問題"):
-            return
         self._engine.wait_until_loaded()
+        if not self._agrees_to(len(queries), map(Prompt, queries), "個問題"):
+            return
         scope = Scope()
         with LiveView(self._console) as view, self._interrupts.during(scope.cancel):
             state = self._engine.ask(list(queries), scope=scope, observer=view.observe)
@@ -75,6 +77,7 @@ class Session:
         self._last = queries, state["report"]
         self._told = {outcome.reason for outcome in state["report"].outcomes}
         self._console.write_line(state["aggregated_response"])
+        self._tell_cost()
         if scope.cancelled:
             done = f"{state['report'].answered:,}/{len(queries):,}"
             self._console.write_line(f"⏹️ 已中斷, 已完成 {done}; 已有的回答都保留, 可用選單 8 檢視")
@@ -89,6 +92,7 @@ class Session:
         """4: what was measured, and the executor's figures."""
         self._console.write_line(self._engine.monitor.report_text())
         self._console.write_line("\n" + executor_text(self._engine.executor.statistics()))
+        self._console.write_line("\n" + cost_report_text(self._engine.ledger.totals(), self._engine.last_run))
 
     def clear_cache(self) -> None:
         """5: forget all cached answers."""
@@ -139,7 +143,7 @@ class Session:
     def _analyze_list(self, texts: Sequence[str], analysis: Analysis) -> None:
         if not texts:
             self._console.write_line("❌ 沒有輸入文字")
-        elif self._agrees_to(len(texts), len(set(texts)), "則文字"):
+        elif self._agrees_to(len(texts), map(analysis.prompt, texts), "則文字"):
             self._analyze(texts, len(texts), analysis)
 
     def _analyze_file(self, path: Path, analysis: Analysis) -> None:
@@ -149,7 +153,7 @@ class Session:
         total = sum(1 for _ in self._file_texts(path, tell=True))
         if not total:
             self._console.write_line("❌ 檔案裡沒有文字")
-        elif self._agrees_to(total, total, "則文字"):
+        elif self._agrees_to(total, map(analysis.prompt, self._file_texts(path, tell=False)), "則文字"):
             self._analyze(_Counted(self._file_texts(path, tell=False), total), total, analysis)
 
     def _file_texts(self, path: Path, *, tell: bool) -> Iterator[str]:
@@ -176,6 +180,7 @@ class Session:
         self._console.discard_typed()
         rows = [(text, outcomes[index]) for index, text in enumerate(kept) if index in outcomes]
         self._console.write_line(batch_table(rows, labels=analysis.labels, width=self._console.width))
+        self._tell_cost()
         if total is not None and len(rows) < total:
             self._console.write_line(f"⏹️ 其餘 {total - len(rows):,} 則沒有處理")
 
@@ -185,16 +190,16 @@ class Session:
             self._console.write_line(_INVALID)
         return number
 
-    def _agrees_to(self, count: int, distinct: int, what: str) -> bool:
+    def _tell_cost(self) -> None:
+        if self._engine.last_run is not None:
+            self._console.write_line(run_cost_line(self._engine.last_run))
+
+    def _agrees_to(self, count: int, prompts: Iterable[Prompt], what: str) -> bool:
         """Ask once before a large run; without a person to ask, the input itself is the yes."""
         if count <= ASK_ABOVE:
             return True
-        twins = "" if distinct == count else "相同的只問一次, "
-        sentence = f"共 {count:,} {what}, {twins}最多呼叫模型 {distinct:,} 次"
-        if not self._console.is_interactive:
-            self._console.write_line(sentence)
-            return True
-        return self._agrees(f"{sentence}, 要執行嗎?")
+        self._console.write_line(estimate_text(self._engine.estimate(prompts), what=what))
+        return not self._console.is_interactive or self._agrees("要執行嗎?")
 
     def _agrees(self, question: str) -> bool:
         return _plain(self._console.ask(f"{question} (y/N): ")).lower() in ("y", "yes", "是", "好")

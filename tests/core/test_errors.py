@@ -23,6 +23,7 @@ STOPS_RUN = {
     ErrorKind.NOT_FOUND,
     ErrorKind.QUOTA_DAY,
     ErrorKind.REDIRECTED,
+    ErrorKind.BUDGET_SPENT,
 }
 RETRYABLE = {
     ErrorKind.QUOTA_MINUTE,

@@ -320,3 +320,13 @@ class TestDotenv:
             load_settings({}, dotenv=path)
         assert "GEMINI_API_KEY" in str(caught.value)
         assert KEY[:8] not in str(caught.value)
+
+
+def test_a_run_has_no_cap_unless_one_is_set() -> None:
+    """Unset and zero are no cap; otherwise tokens are whole and dollars exact."""
+    assert (load_settings({}).max_run_tokens, load_settings({}).max_run_usd) == (None, None)
+    assert load_settings({"MAX_RUN_TOKENS": "0", "MAX_RUN_USD": "0"}).max_run_usd is None
+    capped = load_settings({"MAX_RUN_TOKENS": "5000", "MAX_RUN_USD": "0.1"})
+    assert (capped.max_run_tokens, str(capped.max_run_usd)) == (5000, "0.1")
+    with pytest.raises(SettingsError, match="MAX_RUN_USD"):
+        load_settings({"MAX_RUN_USD": "-1"})

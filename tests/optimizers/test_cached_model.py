@@ -209,3 +209,17 @@ def test_an_answer_lives_as_long_as_the_models_ttl_says() -> None:
     clock.advance(5)
     cached.generate(Prompt("q"), Scope(clock=clock))
     assert model.calls == 2
+
+
+def test_every_answer_handed_out_is_told_with_its_source() -> None:
+    """The listener hears of the call and of the hit; what it raises harms nobody."""
+    told: list[AnswerSource] = []
+
+    def listen(answer: Answer) -> None:
+        told.append(answer.source)
+        raise RuntimeError("a listener's own trouble")
+
+    cached = CachedModel(FunctionModel(answering), CacheManager(), on_answer=listen)
+    for _ in range(2):
+        assert cached.generate(Prompt("q"), Scope()).text == "answer to q"
+    assert told == [AnswerSource.MODEL, AnswerSource.CACHE]

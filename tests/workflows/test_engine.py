@@ -1,0 +1,104 @@
+"""Engine: what the menu works with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from core.errors import DeadlineExceededError, ErrorKind, ModelError, SettingsError
+from core.events import Event, RunFinished, TaskFinished
+from core.outcome import OutcomeKind
+from core.ports import Prompt
+from core.scope import Scope
+from core.settings import Settings
+from optimizers.analyses import analysis_named
+from workflows.engine import Engine
+
+OFFLINE = Settings(offline_scale=0.0)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    engine = Engine(OFFLINE)
+    yield engine
+    engine.close()
+
+
+def test_a_run_is_measured_and_accounted(engine: Engine) -> None:
+    """One run: its events are told, its tasks and calls measured, its cost known apart from what came before."""
+    events: list[Event] = []
+    for _ in range(2):
+        state = engine.ask(["甲", "乙", "乙"], scope=Scope(), observer=events.append)
+    assert len(state["parallel_results"]) == 3
+    assert sum(isinstance(event, TaskFinished) for event in events) == 6
+    assert sum(isinstance(event, RunFinished) for event in events) == 2
+    statistics = engine.monitor.get_statistics()
+    assert statistics["parallel_workflow"]["call_count"] == 2
+    assert statistics["task"]["call_count"] == 6
+    assert statistics["model_call"]["call_count"] == 2
+    assert engine.last_run is not None
+    assert (engine.last_run.calls, engine.last_run.cached) == (0, 3)
+    assert (engine.ledger.totals().calls, engine.ledger.totals().answered) == (2, 6)
+
+
+def test_a_batch_is_measured_and_accounted(engine: Engine) -> None:
+    """Texts go through the same model, cache and books."""
+    kept: list[str] = []
+    outcomes = dict(engine.analyze(["很棒", "很差"], analysis_named("sentiment"), kept=kept, scope=Scope()))
+    assert kept == ["很棒", "很差"]
+    assert [outcomes[index].value for index in range(2)] == ["正面", "負面"]
+    assert engine.monitor.get_statistics("batch_analysis")["call_count"] == 1
+    assert engine.last_run is not None
+    assert engine.last_run.calls == 2
+
+
+def test_a_spending_cap_ends_a_run_cleanly() -> None:
+    """Beyond its tokens a run stops asking: what is answered is kept, the rest is not run; the next run has its own."""
+    engine = Engine(Settings(offline_scale=0.0, max_workers=1, max_run_tokens=400))
+    try:
+        for name in ("甲", "乙"):
+            queries = [f"{name} {number}" for number in range(20)]
+            report = engine.ask(queries, scope=Scope(), observer=lambda event: None)["report"]
+            kinds = [outcome.kind for outcome in report.outcomes]
+            assert kinds[0] is OutcomeKind.ANSWERED
+            assert kinds[-1] is OutcomeKind.NOT_RUN
+            assert "花費上限" in report.outcomes[-1].reason
+            assert 0 < report.answered < 20
+    finally:
+        engine.close()
+
+
+def test_an_estimate_counts_equal_prompts_once(engine: Engine) -> None:
+    """Before a large run: how many calls it will be."""
+    estimate = engine.estimate([Prompt("甲"), Prompt("甲"), Prompt("乙")])
+    assert (estimate.prompts, estimate.calls) == (3, 2)
+
+
+def test_what_the_check_finds_is_there_to_be_told(engine: Engine) -> None:
+    """A model error is the problem itself; no answer in time becomes one that names the network."""
+    engine.wait_until_loaded()
+    for found, told in (
+        (ModelError(ErrorKind.BAD_KEY), ErrorKind.BAD_KEY),
+        (DeadlineExceededError("期限已到"), ErrorKind.UNAVAILABLE),
+    ):
+        engine._check(_Refusing(found))  # type: ignore[arg-type]  # only verify() is called
+        assert isinstance(engine.problem, ModelError)
+        assert engine.problem.kind is told
+
+
+def test_what_fails_in_the_background_is_met_by_whoever_waits() -> None:
+    """A setting that the model refuses is raised to the one who needs the model, each time, and close still works."""
+    engine = Engine(Settings(offline_faults="no-such-fault"))
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="OFFLINE_FAULTS"):
+            engine.wait_until_loaded()
+    engine.close()
+
+
+class _Refusing:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def verify(self, scope: Scope) -> None:
+        raise self._error
