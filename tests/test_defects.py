@@ -612,7 +612,7 @@ def test_d23_a_huge_paste_is_counted_and_asked_about(home: Path) -> None:
         session.enter()
         session.wait_for_prompt("100,001>")
         session.enter()
-        session.expect("共 100,000 個問題, 最多呼叫模型 100,000 次, 要執行嗎?")
+        session.expect("共 100,000 個問題, 呼叫模型 100,000 次")
         peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{session.child.pid}/status").read_text())
         session.enter("n")
         session.wait_for_prompt(MENU)

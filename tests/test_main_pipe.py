@@ -208,7 +208,7 @@ def test_a_file_is_analysed(batches: Finished) -> None:
     assert sum(bool(re.fullmatch(r"✅ 批次 \d 完成 \(耗時: \d+\.\d\d秒\)", line)) for line in lines) == 2
     rows = [line.split() for line in lines if re.match(r" *\d+  ", line)]
     assert [row[1:] for row in rows[:3]] == [["正面", "很好"], ["負面", "很差"], ["中性", "普通"]]
-    assert lines[-5:] == ["正面: 4", "中性: 1", "負面: 1", "成功: 6", "📊 批次處理完成: 6/6 成功"]
+    assert lines[-6:-1] == ["正面: 4", "中性: 1", "負面: 1", "成功: 6", "📊 批次處理完成: 6/6 成功"]
 
 
 @pytest.mark.parametrize(
@@ -227,14 +227,14 @@ def test_a_file_that_cannot_be_analysed(batches: Finished, number: int, sentence
 def test_bytes_that_are_no_text_are_named_by_line(batches: Finished) -> None:
     """A Big5 line in a UTF-8 file is told once with its number; the other lines are analysed."""
     assert batches.err == "第 2 行有 4 個無法解碼的位元組, 已用 � 代替\n"
-    assert batch(batches, 5)[-1] == "📊 批次處理完成: 3/3 成功"
+    assert batch(batches, 5)[-2] == "📊 批次處理完成: 3/3 成功"
 
 
 def test_typed_texts_are_analysed(batches: Finished) -> None:
     """Without a file the texts are read from the input."""
     lines = batch(batches, 6)
     assert "請貼上文字(每行一則,輸入空行結束):" in lines
-    assert lines[-1] == "📊 批次處理完成: 2/2 成功"
+    assert lines[-2] == "📊 批次處理完成: 2/2 成功"
     assert batches.code == 0
 
 
@@ -414,7 +414,7 @@ def test_a_run_of_many_questions_from_a_pipe(home: Path) -> None:
     """Nobody is asked: the count is said, and the lines on the screen stay bounded."""
     questions = "".join(f"問題 {number % 100}\n" for number in range(2000))
     done = run_main(home, f"2\n{questions}\n6\n")
-    assert "共 2,000 個問題, 相同的只問一次, 最多呼叫模型 100 次" in done.out.splitlines()
+    assert "📐 預估: 共 2,000 個問題, 呼叫模型 100 次 (相同或已在快取的 1,900 個不必問)" in done.out.splitlines()
     assert "✅ 成功: 2,000/2,000" in done.out
     lines = [line for line in done.out.splitlines() if not re.fullmatch(r"[\d,]+> ", line)]
     assert len(lines) < 300

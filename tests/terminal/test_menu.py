@@ -138,7 +138,7 @@ def test_a_large_set_is_asked_about_once(home: Path) -> None:
             session.enter()
             session.wait_for_prompt("61>")
             session.enter()
-            session.expect("共 60 個問題, 相同的只問一次, 最多呼叫模型 30 次, 要執行嗎?")
+            session.expect("共 60 個問題, 呼叫模型 30 次 (相同或已在快取的 30 個不必問)")
             session.expect(YES_NO)
             session.enter(answer)
             session.wait_for_prompt(MENU if answer == "n" else BROWSE)
