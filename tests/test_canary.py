@@ -161,7 +161,9 @@ def test_a_wrong_key_is_one_call_of_a_hundred(tmp_path: Path) -> None:
     assert seconds
     assert float(seconds[1]) < 5
     assert "   ❌ API 金鑰無效 (API key not valid. Please pass a valid API key.)\n" in done.out
-    assert "請檢查 GEMINI_API_KEY 是否完整正確" in done.out
+    assert done.out.count("請檢查 GEMINI_API_KEY 是否完整正確") == 1
+    assert "❌ 任務失敗: " in done.out
+    assert done.out.count("未執行") == 3  # one line for all of them, its reason, and the count
     assert "✅ 成功: 0/100 (失敗 1, 未執行 99)" in done.out
     assert CANARY not in done.out
 

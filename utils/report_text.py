@@ -17,6 +17,7 @@ PREVIEW_CHARACTERS: Final = 200
 _FRAME: Final = "│ "
 _MOST_SHOWN: Final = 40
 _MOST_FAILED: Final = 20
+_MOST_NOT_RUN: Final = 3
 _QUESTION_CHARACTERS: Final = 200
 _THIN_RULE: Final = "-" * 60
 _SOURCES: Final = {AnswerSource.CACHE: "快取", AnswerSource.SHARED: "與相同的問題共用"}
@@ -37,9 +38,13 @@ def aggregate_text(
     """The overview of a run: every question with its outcome, then the figures of this very run.
 
     questions are in the order of the report's outcomes. Of more than most questions the first ones are shown, then
-    the first unanswered ones beyond them, and how many are left.
+    the first unanswered ones beyond them, and how many are left. Many that were not run share one line: they have
+    one cause.
     """
     pairs = list(zip(range(1, len(questions) + 1), questions, report.outcomes, strict=False))
+    skipped = [outcome for outcome in report.outcomes if outcome.kind is OutcomeKind.NOT_RUN]
+    if len(skipped) > _MOST_NOT_RUN:
+        pairs = [pair for pair in pairs if pair[2].kind is not OutcomeKind.NOT_RUN]
     shown, hidden = pairs[:most], pairs[most:]
     failed = [pair for pair in hidden if not pair[2].answered][:_MOST_FAILED]
     lines = ["📊 並行查詢結果", "=" * 60]
@@ -47,6 +52,8 @@ def aggregate_text(
         lines += _item_lines(number, question, outcome)
     if len(hidden) > len(failed):
         lines.append(f"… 另有 {len(hidden) - len(failed):,} 個問題沒有列出, 輸入編號可看每一個的完整回答")
+    if len(skipped) > _MOST_NOT_RUN:
+        lines.append(f"⏭️ {len(skipped):,} 個問題未執行 - {reason_text(skipped[0])}")
     return "\n".join([*lines, _THIN_RULE, *_summary_lines(report, cache_stats)])
 
 
@@ -102,7 +109,9 @@ def _item_lines(number: int, question: str, outcome: Outcome[Answer]) -> list[st
 
 def _failure_lines(outcome: Outcome[Any]) -> list[str]:
     lines = [f"   {SYMBOLS[outcome.kind]} {reason_text(outcome) or _KIND_NAMES[outcome.kind]}"]
-    return [*lines, f"   💡 {one_line(outcome.advice)}"] if outcome.advice else lines
+    if not outcome.advice or outcome.kind is OutcomeKind.NOT_RUN:  # the one that stopped the run has the advice
+        return lines
+    return [*lines, f"   💡 {one_line(outcome.advice)}"]
 
 
 _KIND_NAMES: Final = {

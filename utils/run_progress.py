@@ -7,7 +7,7 @@ from collections import deque
 from typing import Final
 
 from core.events import Event, QuotaWaiting, RetryScheduled, RunFinished, RunStarted, TaskFinished, TaskStarted
-from core.outcome import RunReport
+from core.outcome import OutcomeKind, RunReport
 from utils.event_lines import event_line, outcome_line
 
 __all__ = ["MOST_TASKS_LISTED", "RunProgress"]
@@ -101,6 +101,8 @@ class RunProgress:
             self.answered += 1
         else:
             self.unanswered += 1
+        if outcome.kind is OutcomeKind.NOT_RUN:  # whatever stopped the run has told why; the overview counts these
+            return []
         line = outcome_line(outcome)
         self.recent.append(line)
         if self.is_small:

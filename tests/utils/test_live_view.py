@@ -226,3 +226,10 @@ def test_observing_costs_the_workers_next_to_nothing() -> None:
     assert min(tries) < 10e-6
     assert console._out.stream is not None
     console._out.stream.close()
+
+
+def test_what_was_not_run_has_no_line_of_its_own() -> None:
+    """The one that stopped the run has told why; the others are counted."""
+    progress = RunProgress(3)
+    lines = [line for event in finish(2, OutcomeKind.NOT_RUN) for line in progress.lines(event)]
+    assert (lines, list(progress.recent), progress.unanswered) == ([], [], 2)

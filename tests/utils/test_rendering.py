@@ -285,3 +285,16 @@ def test_reasons_of_model_errors_are_used_as_they_are() -> None:
     error = ModelError(ErrorKind.BAD_KEY)
     line = outcome_line(unanswered(OutcomeKind.FAILED, error.reason, error.advice))
     assert line == "❌ 任務失敗: 問題 - API 金鑰無效"
+
+
+def test_what_was_not_run_shares_one_line_and_one_advice() -> None:
+    """A run that was stopped says once why and what to do; a few not-run questions keep their own lines."""
+    stopped = unanswered(OutcomeKind.FAILED, "API 金鑰無效", "請檢查金鑰")
+    skipped = unanswered(OutcomeKind.NOT_RUN, "API 金鑰無效; 其餘未執行", "請檢查金鑰")
+    many = aggregate_text(report(stopped, *[skipped] * 99), [f"q{n}" for n in range(100)], {})
+    assert many.count("請檢查金鑰") == 1
+    assert many.count("⏭️") == 1
+    assert "⏭️ 99 個問題未執行 - API 金鑰無效; 其餘未執行" in many.splitlines()
+    few = aggregate_text(report(stopped, skipped), ["甲", "乙"], {})
+    assert few.count("請檢查金鑰") == 1
+    assert "2. 乙\n   ⏭️ API 金鑰無效; 其餘未執行" in few
