@@ -17,6 +17,7 @@ Anything else that surfaces is a bug of the task's own function: it is kept whol
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 __all__ = [
@@ -201,6 +202,9 @@ class ModelError(ParallelProcessingError):
 
     @property
     def advice(self) -> str:
+        if self.resets_at is not None:
+            local = datetime.fromtimestamp(self.resets_at, UTC).astimezone()
+            return f"配額將於 {local:%m/%d %H:%M} 重置 (本地時間); 請到時再試或改用其他模型"
         return _TRAITS[self.kind].advice
 
     @property

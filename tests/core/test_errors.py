@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+
 import pytest
 
 from core import errors
@@ -91,3 +94,16 @@ def test_standard_names_catch_ours() -> None:
     assert issubclass(DeadlineExceededError, TimeoutError)
     for kind in (DeadlineExceededError, OperationCancelledError, NotRunError):
         assert issubclass(kind, ScopeError)
+
+
+def test_a_quota_says_when_it_returns_by_the_persons_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the service's reset is known, the advice names it in local time."""
+    monkeypatch.setenv("TZ", "Asia/Taipei")
+    time.tzset()
+    try:
+        error = ModelError(ErrorKind.QUOTA_DAY, resets_at=datetime(2026, 7, 2, 7, tzinfo=UTC).timestamp())
+        assert error.advice.startswith("配額將於 07/02 15:00 重置 (本地時間)")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "太平洋時間午夜" in ModelError(ErrorKind.QUOTA_DAY).advice
