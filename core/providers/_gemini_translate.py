@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from core.errors import ErrorKind, ModelError
 from core.outcome import Answer, Usage
+from core.providers._gemini_reasons import CUT_SHORT, blocked_prompt, without_answer
 from core.providers._gemini_sdk import Sdk
 
 __all__ = ["to_answer"]
-
-_BLOCKED: Final = {
-    "SAFETY": "安全性",
-    "BLOCKLIST": "含有禁用詞",
-    "PROHIBITED_CONTENT": "禁止的內容",
-    "SPII": "個人敏感資料",
-    "IMAGE_SAFETY": "圖片安全性",
-    "OTHER": "其他原因",
-}
-_FINISHED: Final = {
-    "RECITATION": (ErrorKind.RECITATION, ""),
-    "LANGUAGE": (ErrorKind.BAD_REQUEST, "不支援的語言"),
-    "OTHER": (ErrorKind.UNKNOWN_FINISH, "其他原因"),
-    "MALFORMED_FUNCTION_CALL": (ErrorKind.UNKNOWN_FINISH, "函式呼叫格式錯誤"),
-}
-_UNSPECIFIED: Final = "FINISH_REASON_UNSPECIFIED"
 
 
 def to_answer(sdk: Sdk, model: str, response: Any, raw: bytes = b"") -> Answer | ModelError:
@@ -41,9 +26,9 @@ def to_answer(sdk: Sdk, model: str, response: Any, raw: bytes = b"") -> Answer |
     if candidate.finish_reason == 1 and text.strip():  # STOP, the usual case, looked up by nothing
         return Answer(text, model, _usage(response))
     reason = _name(sdk.finish_names, candidate.finish_reason, _raw_reason(raw, "candidates", "finishReason"))
-    if reason == "MAX_TOKENS" and text.strip():
+    if reason in CUT_SHORT and text.strip():
         return Answer(text, model, _usage(response), truncated=True)
-    return _without_answer(reason, text)
+    return without_answer(reason, text)
 
 
 def _without_candidates(sdk: Sdk, response: Any, raw: bytes) -> ModelError:
@@ -51,24 +36,7 @@ def _without_candidates(sdk: Sdk, response: Any, raw: bytes) -> ModelError:
     reason = _name(sdk.block_names, response.prompt_feedback.block_reason, given)
     if reason == "BLOCK_REASON_UNSPECIFIED":
         return ModelError(ErrorKind.EMPTY, "回應中沒有任何回答")
-    return ModelError(ErrorKind.BLOCKED, f"問題被擋下: {_in_words(_BLOCKED, reason)}")
-
-
-def _without_answer(reason: str, text: str) -> ModelError:
-    if reason == "MAX_TOKENS":
-        return ModelError(ErrorKind.MAX_TOKENS)
-    if reason == "STOP" or (reason == _UNSPECIFIED and not text.strip()):
-        return ModelError(ErrorKind.EMPTY, f"結束原因 {reason}")
-    if reason in _FINISHED:
-        kind, words = _FINISHED[reason]
-        return ModelError(kind, f"{words} {reason}".strip())
-    if reason in _BLOCKED:
-        return ModelError(ErrorKind.BLOCKED, _in_words(_BLOCKED, reason))
-    return ModelError(ErrorKind.UNKNOWN_FINISH, reason)
-
-
-def _in_words(words: Mapping[str, str], reason: str) -> str:
-    return f"{words[reason]} {reason}" if reason in words else reason
+    return blocked_prompt(reason)
 
 
 def _name(names: Mapping[int, str], number: int, given: str) -> str:
