@@ -13,6 +13,7 @@ from typing import Final
 from benchmarks.bench import QUICK, Bench, Sizes
 from benchmarks.calls import calls, layers
 from benchmarks.figures import Bar, Result
+from benchmarks.hedging import hedging
 from benchmarks.machine import machine_facts
 from benchmarks.memory import memory
 from benchmarks.menu import menu
@@ -32,6 +33,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Bench], Result]]] = {
     "menu": menu,
     "memory": memory,
     "example": example,
+    "hedging": hedging,
 }
 _BY_NAME_ONLY: Final = ("layers",)  # four minutes, and of use only to who looks for where the time goes
 

@@ -68,7 +68,8 @@ class Settings:
     """Everything a person can set. Timeouts and TTLs in seconds.
 
     api_key is None where no key is set: the offline demonstration model runs then. endpoint is None for the
-    provider's own address. max_run_tokens and max_run_usd cap what one run may spend; None: no cap.
+    provider's own address. max_run_tokens and max_run_usd cap what one run may spend; None: no cap. hedge_quantile:
+    a call that is out for longer than this share of the others is asked a second time; None: never.
     """
 
     api_key: Secret | None = None
@@ -79,6 +80,7 @@ class Settings:
     max_workers: int = 5
     query_timeout: float = 15.0
     cache_ttl: int = 300
+    hedge_quantile: float | None = None
     max_run_tokens: int | None = None
     max_run_usd: Decimal | None = None
     offline_scale: float = 1.0
@@ -106,6 +108,7 @@ def load_settings(environ: Mapping[str, str], *, dotenv: Path | None = None) -> 
         max_workers=read.number("MAX_WORKERS", 5, int, 1, 1000),
         query_timeout=read.number("QUERY_TIMEOUT", 15.0, float, 0.1, 86_400),
         cache_ttl=read.number("CACHE_TTL", 300, int, 0, 10**9),
+        hedge_quantile=read.number("HEDGE", 0.0, float, 0.0, 0.999) or None,
         max_run_tokens=read.number("MAX_RUN_TOKENS", 0, int, 0, 10**12) or None,
         max_run_usd=Decimal(str(read.number("MAX_RUN_USD", 0.0, float, 0.0, 10**6))) or None,
         offline_scale=read.number("OFFLINE_SCALE", 1.0, float, 0.0, 1000),

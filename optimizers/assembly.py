@@ -13,6 +13,7 @@ from typing import Protocol
 from core.ports import ChatModel
 from core.scope import Scope
 from core.settings import Settings, load_settings
+from optimizers.hedged_model import HedgedModel
 from optimizers.measured_model import CallRecord, MeasuredModel
 from optimizers.proven_model import ProvenModel
 from optimizers.retry import RetryingModel
@@ -39,6 +40,7 @@ class ModelParts:
     provider: Provider
     model: ChatModel
     gate: ProvenModel
+    hedged: HedgedModel | None = None
 
     def verify(self, scope: Scope) -> None:
         """Check the provider and, if all is well, let calls go side by side from the first on."""
@@ -46,6 +48,8 @@ class ModelParts:
         self.gate.prove()
 
     def close(self) -> None:
+        if self.hedged is not None:
+            self.hedged.close()
         self.provider.close()
 
 
@@ -70,15 +74,21 @@ def build_model(
     on_call: Callable[[CallRecord], object] | None = None,
     cap: SpendingCap | None = None,
 ) -> ModelParts:
-    """Retry → spending cap, if one is given → first-call gate → schema check → measurement → provider.
+    """Retry → spending cap, if given → first-call gate → hedging, if set → schema check → measurement → provider.
 
     on_call is told of every attempt.
     """
     provider = build_provider(settings)
-    gate = ProvenModel(SchemaModel(MeasuredModel(provider, on_call=on_call)))
+    checked = SchemaModel(MeasuredModel(provider, on_call=on_call))
+    hedged = None
+    if settings.hedge_quantile is not None:
+        # Who is told to wait for quota must not be asked for more of it: the retrying wrapper below knows.
+        hedged = HedgedModel(checked, quantile=settings.hedge_quantile, may_hedge=lambda: not retrying.throttled)
+    gate = ProvenModel(checked if hedged is None else hedged)
     if settings.offline and not settings.offline_faults:
         gate.prove()  # there is no key that could be wrong
-    return ModelParts(provider, RetryingModel(gate if cap is None else CappedModel(gate, cap)), gate)
+    retrying = RetryingModel(gate if cap is None else CappedModel(gate, cap))
+    return ModelParts(provider, retrying, gate, hedged)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import math
@@ -115,6 +116,11 @@ class RetryingModel:
     def identity(self) -> str:
         return self._model.identity
 
+    @property
+    def throttled(self) -> bool:
+        """True while callers wait for quota here."""
+        return self._gate.waiting > 0
+
     def generate(self, prompt: Prompt, scope: Scope) -> Answer:
         call = _Call(self._model, prompt, scope, self._policy, self._random, self._gate, self._budget)
         call.start()
@@ -144,16 +150,28 @@ def _fail(error: ModelError) -> Answer:
 class _QuotaGate:
     """The instant before which no attempt starts; it only ever moves later."""
 
-    __slots__ = ("_lock", "until")
+    __slots__ = ("_lock", "until", "waiting")
 
     def __init__(self) -> None:
-        # Guards the raising of until, held by close() alone; reading one float needs no lock.
+        # Guards the changes of both fields, held by the methods that make them; reading one number needs no lock.
         self._lock = threading.Lock()
         self.until = -math.inf
+        self.waiting = 0
 
     def close(self, until: float) -> None:
         with self._lock:
             self.until = max(self.until, until)
+
+    @contextlib.contextmanager
+    def waited_for(self) -> Iterator[None]:
+        """Around a wait for the opening."""
+        with self._lock:
+            self.waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.waiting -= 1
 
 
 class _Call:
@@ -253,7 +271,8 @@ class _Call:
     def _wait_for_quota(self, seconds: float) -> None:
         began = self._scope.now()
         try:
-            self._scope.sleep(seconds)
+            with self._gate.waited_for():
+                self._scope.sleep(seconds)
         finally:
             self._scope.trace.limiter_seconds += self._scope.now() - began
 

@@ -12,6 +12,7 @@ from benchmarks import __main__ as command
 from benchmarks.bench import Bench, Missing, Sizes, in_fresh_process, in_this_process, interleaved
 from benchmarks.calls import calls, layers
 from benchmarks.figures import Bar, Result, Row, Table, spread
+from benchmarks.hedging import hedging
 from benchmarks.memory import memory
 from benchmarks.menu import menu
 from benchmarks.overheads import cache, executor
@@ -42,7 +43,9 @@ def some_layers(bench: Bench) -> Result:
     return layers(bench, ("raw", "provider", "chain", "cache", "executor"))
 
 
-@pytest.mark.parametrize("benchmark", [some_calls, some_layers, distinct, hang, executor, cache, memory, example])
+@pytest.mark.parametrize(
+    "benchmark", [some_calls, some_layers, distinct, hang, executor, cache, memory, example, hedging]
+)
 def test_every_benchmark_measures_something(benchmark: Callable[[Bench], Result]) -> None:
     """Each benchmark finds a figure for each of its contenders."""
     result = benchmark(BENCH)

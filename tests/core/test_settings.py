@@ -330,3 +330,11 @@ def test_a_run_has_no_cap_unless_one_is_set() -> None:
     assert (capped.max_run_tokens, str(capped.max_run_usd)) == (5000, "0.1")
     with pytest.raises(SettingsError, match="MAX_RUN_USD"):
         load_settings({"MAX_RUN_USD": "-1"})
+
+
+def test_hedging_is_a_quantile_or_off() -> None:
+    """Unset is off; a share of one or more is no quantile."""
+    assert load_settings({}).hedge_quantile is None
+    assert load_settings({"HEDGE": "0.95"}).hedge_quantile == 0.95
+    with pytest.raises(SettingsError, match="HEDGE"):
+        load_settings({"HEDGE": "1"})

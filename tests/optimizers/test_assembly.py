@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+
 import pytest
 
+from core.errors import ScopeError
+from core.events import QuotaWaiting
 from core.ports import Prompt
 from core.providers.offline import OfflineModel
 from core.scope import Scope
@@ -48,3 +53,33 @@ def test_the_default_model_is_built_once(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assembly.default_model.cache_clear()
     assert default_model() is default_model()
     assembly.default_model.cache_clear()
+
+
+def test_hedging_is_off_unless_set_and_never_while_callers_wait_for_quota() -> None:
+    """HEDGE puts a second attempt into the chain; a closed quota gate keeps it from being sent."""
+    assert build_model(Settings(offline_scale=0.0)).hedged is None
+    parts = build_model(Settings(offline_scale=0.0, hedge_quantile=0.95, offline_faults="quota_minute=60"))
+    assert parts.hedged is not None
+    told = threading.Event()
+
+    def observe(event: object) -> None:
+        if isinstance(event, QuotaWaiting):
+            told.set()
+
+    scope = Scope(observer=observe)
+
+    def ask() -> None:
+        with contextlib.suppress(ScopeError):
+            parts.model.generate(Prompt("q"), scope)
+
+    caller = threading.Thread(target=ask)
+    with contextlib.ExitStack() as stack:
+        stack.callback(parts.close)
+        stack.callback(caller.join, 10)
+        stack.callback(scope.cancel)
+        caller.start()
+        assert told.wait(10)
+        while parts.hedged._may_hedge():  # told just before it waits; the suite's timeout ends a test that never does
+            threading.Event().wait(0.001)
+    assert parts.hedged._may_hedge()
+    assert parts.hedged.statistics.calls >= 1
