@@ -77,7 +77,7 @@ class WaitReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The earliest instant at which the next call may start; math.inf: when a call in flight ends."""
+    """The earliest instant at which the next call may start, as far as is known now, and why not before."""
 
     until: float
     reason: WaitReason

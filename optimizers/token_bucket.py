@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from typing import Final
@@ -81,11 +82,9 @@ class SlidingWindow:
         excess = self.total(now) + min(amount, limit) - limit
         if excess <= 0:
             return now
-        for index, part in self._slices:
-            excess -= part
-            if excess <= 0:
-                return (index + _SLICES + 1) * self._width
-        return now  # corrections made the rest negative
+        freed = itertools.accumulate(part for _, part in self._slices)  # all of it is enough, at the latest
+        index = next(index for (index, _), so_far in zip(self._slices, freed, strict=True) if so_far >= excess)
+        return (index + _SLICES + 1) * self._width
 
     def _index(self, now: float) -> int:
         return math.floor(now / self._width + _ROUNDING)
