@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from core.ports import ChatModel
 from core.scope import Scope
@@ -91,9 +92,18 @@ def build_model(
     return ModelParts(provider, retrying, gate, hedged)
 
 
-@functools.cache
+# Held while the default model is built; functools.cache alone would let two first askers build one each.
+_building: Final = threading.Lock()
+
+
 def default_model() -> ChatModel:
     """The process's default model, built from environment and .env when first asked for, closed at exit."""
+    with _building:
+        return _default_parts().model
+
+
+@functools.cache
+def _default_parts() -> ModelParts:
     parts = build_model(load_settings(os.environ, dotenv=Path(".env")))
     atexit.register(parts.close)
-    return parts.model
+    return parts

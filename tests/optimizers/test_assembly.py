@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from pytest_mock import MockerFixture
 
 from core.errors import ScopeError
 from core.events import QuotaWaiting
@@ -50,9 +52,9 @@ def test_the_default_model_is_built_once(monkeypatch: pytest.MonkeyPatch, tmp_pa
     """Two askers share one model, and nothing is built before the first asks."""
     for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
         monkeypatch.setenv(name, "")
-    assembly.default_model.cache_clear()
+    assembly._default_parts.cache_clear()
     assert default_model() is default_model()
-    assembly.default_model.cache_clear()
+    assembly._default_parts.cache_clear()
 
 
 def test_hedging_is_off_unless_set_and_never_while_callers_wait_for_quota() -> None:
@@ -83,3 +85,24 @@ def test_hedging_is_off_unless_set_and_never_while_callers_wait_for_quota() -> N
             threading.Event().wait(0.001)
     assert parts.hedged._may_hedge()
     assert parts.hedged.statistics.calls >= 1
+
+
+def test_two_threads_that_ask_first_get_one_model(mocker: MockerFixture) -> None:
+    """The default model is built once even if its first two askers come at the same time."""
+    both_came = threading.Event()
+    built: list[object] = []
+    real = assembly.build_model
+
+    def build(settings: Settings) -> assembly.ModelParts:
+        built.append(settings)
+        both_came.wait(0.2)  # long enough for a second builder to get here, if one may
+        return real(settings)
+
+    mocker.patch.dict("os.environ", {"GEMINI_API_KEY": "", "GOOGLE_API_KEY": "", "OFFLINE_SCALE": "0"})
+    mocker.patch.object(assembly, "build_model", side_effect=build)
+    assembly._default_parts.cache_clear()
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(lambda _: default_model(), range(2))
+    assembly._default_parts.cache_clear()
+    assert one is other
+    assert len(built) == 1
