@@ -69,7 +69,8 @@ class Settings:
 
     api_key is None where no key is set: the offline demonstration model runs then. endpoint is None for the
     provider's own address. max_run_tokens and max_run_usd cap what one run may spend; None: no cap. hedge_quantile:
-    a call that is out for longer than this share of the others is asked a second time; None: never.
+    a call that is out for longer than this share of the others is asked a second time; None: never. The limits per
+    minute and day are the quota of the key; None: it is learned.
     """
 
     api_key: Secret | None = None
@@ -81,6 +82,9 @@ class Settings:
     query_timeout: float = 15.0
     cache_ttl: int = 300
     hedge_quantile: float | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    requests_per_day: int | None = None
     max_run_tokens: int | None = None
     max_run_usd: Decimal | None = None
     offline_scale: float = 1.0
@@ -108,6 +112,9 @@ def load_settings(environ: Mapping[str, str], *, dotenv: Path | None = None) -> 
         max_workers=read.number("MAX_WORKERS", 5, int, 1, 1000),
         query_timeout=read.number("QUERY_TIMEOUT", 15.0, float, 0.1, 86_400),
         cache_ttl=read.number("CACHE_TTL", 300, int, 0, 10**9),
+        requests_per_minute=read.number("REQUESTS_PER_MINUTE", 0, int, 0, 10**9) or None,
+        tokens_per_minute=read.number("TOKENS_PER_MINUTE", 0, int, 0, 10**12) or None,
+        requests_per_day=read.number("REQUESTS_PER_DAY", 0, int, 0, 10**9) or None,
         hedge_quantile=read.number("HEDGE", 0.0, float, 0.0, 0.999) or None,
         max_run_tokens=read.number("MAX_RUN_TOKENS", 0, int, 0, 10**12) or None,
         max_run_usd=Decimal(str(read.number("MAX_RUN_USD", 0.0, float, 0.0, 10**6))) or None,

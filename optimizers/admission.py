@@ -105,8 +105,7 @@ class Admission:
         number = self._learned.started(now, bound=held.reason in (WaitReason.PACE, WaitReason.GATE))
         pace = self.pace()
         if pace < math.inf:
-            on_time = now if held is _NOTHING else min(held.until, now)  # it may have come free before
-            self._next_at = max(on_time, now - _CATCH_UP) + 1 / pace
+            self._next_at = self._even_start(now, held, pace) + 1 / pace
         self.calls += 1
         self.in_flight += 1
         self._requests.add(now, 1)
@@ -116,6 +115,14 @@ class Admission:
         permit = Permit(number, now, tokens, pace, self._breaker.started(now))
         self._young[number] = permit
         return permit
+
+    def _even_start(self, now: float, held: Wait, pace: float) -> float:
+        """Where this start belongs in the even row; the next one comes 1 / pace after it."""
+        burst = 0.0 if self._learned.known else self._window.burst()
+        if burst >= 1:
+            return max(self._next_at, now - burst / pace)
+        on_time = now if held is _NOTHING else min(held.until, now)  # it may have come free before
+        return max(on_time, now - _CATCH_UP)
 
     def finish(self, permit: Permit, now: float, result: CallResult, *, wanted: bool) -> None:
         """A call has ended; wanted: somebody waits in the line."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +16,11 @@ from core.ports import ChatModel
 from core.scope import Scope
 from core.settings import Settings, load_settings
 from optimizers.hedged_model import HedgedModel
+from optimizers.limited_model import LimitedModel
+from optimizers.limits import Limits
 from optimizers.measured_model import CallRecord, MeasuredModel
 from optimizers.proven_model import ProvenModel
+from optimizers.rate_limiter import RateLimiter
 from optimizers.retry import RetryingModel
 from optimizers.schema_model import SchemaModel
 from optimizers.spending_cap import CappedModel, SpendingCap
@@ -41,6 +45,7 @@ class ModelParts:
     provider: Provider
     model: ChatModel
     gate: ProvenModel
+    limiter: RateLimiter
     hedged: HedgedModel | None = None
 
     def verify(self, scope: Scope) -> None:
@@ -51,6 +56,7 @@ class ModelParts:
     def close(self) -> None:
         if self.hedged is not None:
             self.hedged.close()
+        self.limiter.close()
         self.provider.close()
 
 
@@ -75,21 +81,40 @@ def build_model(
     on_call: Callable[[CallRecord], object] | None = None,
     cap: SpendingCap | None = None,
 ) -> ModelParts:
-    """Retry → spending cap, if given → first-call gate → hedging, if set → schema check → measurement → provider.
+    """Retry → limiter → spending cap → first-call gate → hedging → schema check → measurement → provider.
 
-    on_call is told of every attempt.
+    Cap and hedging are there only if asked for. on_call is told of every attempt.
     """
     provider = build_provider(settings)
+    limiter = RateLimiter(limits=_limits(settings), day_file=_day_file(settings))
     checked = SchemaModel(MeasuredModel(provider, on_call=on_call))
     hedged = None
     if settings.hedge_quantile is not None:
-        # Who is told to wait for quota must not be asked for more of it: the retrying wrapper below knows.
-        hedged = HedgedModel(checked, quantile=settings.hedge_quantile, may_hedge=lambda: not retrying.throttled)
+        # A second attempt takes no permit of its own, so there is none where a limit is known or learned.
+        hedged = HedgedModel(checked, quantile=settings.hedge_quantile, may_hedge=lambda: limiter.unrestrained)
     gate = ProvenModel(checked if hedged is None else hedged)
     if settings.offline and not settings.offline_faults:
         gate.prove()  # there is no key that could be wrong
-    retrying = RetryingModel(gate if cap is None else CappedModel(gate, cap))
-    return ModelParts(provider, retrying, gate, hedged)
+    limited = LimitedModel(gate if cap is None else CappedModel(gate, cap), limiter)
+    return ModelParts(provider, RetryingModel(limited), gate, limiter, hedged)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        requests_per_minute=settings.requests_per_minute,
+        tokens_per_minute=settings.tokens_per_minute,
+        requests_per_day=settings.requests_per_day,
+    )
+
+
+def _day_file(settings: Settings) -> Path | None:
+    """Where the day's count outlives the program; nothing is kept unless a daily limit is set."""
+    if settings.requests_per_day is None:
+        return None
+    import platformdirs
+
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", settings.model)
+    return Path(platformdirs.user_state_dir("parallel_processing")) / f"day-{name}.json"
 
 
 # Held while the default model is built; functools.cache alone would let two first askers build one each.

@@ -16,7 +16,7 @@ from core.scope import Scope
 from optimizers.admission import Admission, Permit
 from optimizers.day_quota import DayQuota
 from optimizers.limit_history import LimitHistory
-from optimizers.limits import CallEnd, CallResult, LimiterStatistics, Limits, Wait, WaitReason
+from optimizers.limits import BreakerState, CallEnd, CallResult, LimiterStatistics, Limits, Wait, WaitReason
 
 __all__ = ["RateLimiter"]
 
@@ -141,6 +141,18 @@ class RateLimiter:
                 breaker=admission.breaker_state(),
                 day_resets_at=self._day.over_until(wall),
                 history=self._history.points(),
+            )
+
+    @property
+    def unrestrained(self) -> bool:
+        """True where nothing holds calls back: no limit known or learned, nobody waiting, the service well."""
+        with self._lock:
+            admission = self._admission
+            return (
+                not self._line
+                and admission.limits == _NO_LIMITS
+                and admission.learned_rate() is None
+                and admission.breaker_state() is BreakerState.CLOSED
             )
 
     def close(self) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import math
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import random as _random
 from typing import TYPE_CHECKING, Final
 
 from core.errors import ErrorKind, ModelError, UsageError
-from core.events import QuotaWaiting, RetryScheduled
+from core.events import RetryScheduled
 from core.outcome import Answer
 from core.ports import ChatModel, Prompt
 from core.scope import Scope
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 __all__ = ["RetryPolicy", "RetryingModel"]
-
-_UNSTATED_QUOTA_CAP: Final = 60.0  # a per-minute quota is back after a minute at the latest
-_SPREAD_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +42,6 @@ class RetryPolicy:
     RetryBudget. The window of 10 s is longer than the longest back-off, so that a call and its retry meet in
     one window, and shorter than a question's 15 s, so that a budget spent in an outage is whole again within
     the life of a question that waits for it.
-
-    When a quota gate opens, the waiting callers start over quota_spread seconds, or over a twentieth of the
-    wait if that is shorter.
     """
 
     most_attempts: int = 12
@@ -59,13 +51,12 @@ class RetryPolicy:
     budget_per_answer: float = 0.40
     budget_floor: int = 10
     budget_window: float = 10.0
-    quota_spread: float = 1.0
 
     def __post_init__(self) -> None:
         if self.most_attempts < 1:
             raise UsageError("most_attempts must be at least 1")
-        if not (0 < self.base_seconds <= self.cap_seconds < math.inf and 0 <= self.quota_spread < math.inf):
-            raise UsageError("0 < base_seconds <= cap_seconds and 0 <= quota_spread are needed")
+        if not 0 < self.base_seconds <= self.cap_seconds < math.inf:
+            raise UsageError("0 < base_seconds <= cap_seconds is needed")
 
     def backoff(self, failures: int, random: float) -> float:
         """The wait after that many failed attempts (from 1), for a random number in [0, 1)."""
@@ -83,14 +74,13 @@ _DEFAULT_POLICY: Final = RetryPolicy()
 class RetryingModel:
     """A ChatModel that asks the next one again after a ModelError that is retryable.
 
-    One instance per served model, shared by all threads: they share the retry budget and the quota gate.
-    After a QUOTA_MINUTE no attempt of any thread starts before the instant the server named; the wait is
-    charged to scope.trace.limiter_seconds. Errors whose own most_attempts is set (empty, recitation, an
-    unreadable response) say nothing about load and cost no budget: their bound is their own.
+    One instance per served model, shared by all threads: they share the retry budget. After a QUOTA_MINUTE it
+    asks again at once: the model behind it is a LimitedModel, where that attempt waits with all others until the
+    service takes calls again. Errors whose own most_attempts is set (empty, recitation, an unreadable response)
+    say nothing about load and cost no budget: their bound is their own.
 
-    No wait passes the scope's deadline: where one would, the last ModelError is raised at once, with the
-    seconds in its detail if they were the server's. Errors that stop a run, and all that is not a ModelError,
-    pass through. Emits RetryScheduled (attempt: the one that failed) and QuotaWaiting.
+    No wait here passes the scope's deadline: where one would, the last ModelError is raised at once. Errors that
+    stop a run, and all that is not a ModelError, pass through. Emits RetryScheduled (attempt: the one that failed).
 
     random returns numbers in [0, 1) and must be thread-safe, as random.random and random.Random().random are.
     """
@@ -104,7 +94,6 @@ class RetryingModel:
         self._model = model
         self._policy = policy
         self._random = random
-        self._gate = _QuotaGate()
         self._budget = RetryBudget(
             per_call=policy.budget_fraction,
             per_answer=policy.budget_per_answer,
@@ -116,13 +105,8 @@ class RetryingModel:
     def identity(self) -> str:
         return self._model.identity
 
-    @property
-    def throttled(self) -> bool:
-        """True while callers wait for quota here."""
-        return self._gate.waiting > 0
-
     def generate(self, prompt: Prompt, scope: Scope) -> Answer:
-        call = _Call(self._model, prompt, scope, self._policy, self._random, self._gate, self._budget)
+        call = _Call(self._model, prompt, scope, self._policy, self._random, self._budget)
         call.start()
         try:
             return call.attempt()
@@ -147,33 +131,6 @@ def _fail(error: ModelError) -> Answer:
     raise error
 
 
-class _QuotaGate:
-    """The instant before which no attempt starts; it only ever moves later."""
-
-    __slots__ = ("_lock", "until", "waiting")
-
-    def __init__(self) -> None:
-        # Guards the changes of both fields, held by the methods that make them; reading one number needs no lock.
-        self._lock = threading.Lock()
-        self.until = -math.inf
-        self.waiting = 0
-
-    def close(self, until: float) -> None:
-        with self._lock:
-            self.until = max(self.until, until)
-
-    @contextlib.contextmanager
-    def waited_for(self) -> Iterator[None]:
-        """Around a wait for the opening."""
-        with self._lock:
-            self.waiting += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self.waiting -= 1
-
-
 class _Call:
     """One question on its way through tenacity, whose order is: attempt, wants_retry, wait, stop, sleep.
 
@@ -187,7 +144,6 @@ class _Call:
         scope: Scope,
         policy: RetryPolicy,
         random: Callable[[], float],
-        gate: _QuotaGate,
         budget: RetryBudget,
     ) -> None:
         self._model = model
@@ -195,14 +151,12 @@ class _Call:
         self._scope = scope
         self._policy = policy
         self._random = random
-        self._gate = gate
         self._budget = budget
-        self._error = ModelError(ErrorKind.QUOTA_MINUTE)  # what a gate closed by others amounts to
+        self._error: ModelError
         self._failures = 0
-        self._refusals = 0
 
     def start(self) -> None:
-        self._pass_gate()
+        self._scope.check()
         self._budget.called(self._scope.now())
 
     def attempt(self) -> Answer:
@@ -217,15 +171,10 @@ class _Call:
         return True
 
     def wait(self, _: RetryCallState) -> float:
-        asked = self._error.retry_after
-        stated = asked if asked is not None and asked > 0 else 0.0
         if self._quota_refused:
-            self._refusals += 1
-            unstated = min(2.0 ** min(self._refusals - 1, 10), _UNSTATED_QUOTA_CAP)
-            self._gate.close(self._scope.now() + (stated or unstated))
-            return 0.0  # the gate does the waiting, for this call as for the others
+            return 0.0  # the limiter does the waiting, for this call as for the others
         self._failures += 1
-        return stated + self._policy.backoff(self._failures, self._random())
+        return max(self._error.retry_after or 0.0, 0.0) + self._policy.backoff(self._failures, self._random())
 
     def stop(self, state: RetryCallState) -> bool:
         if self._quota_refused:
@@ -238,7 +187,7 @@ class _Call:
             scope = self._scope
             scope.emit(RetryScheduled(scope.task_id, self._failures, self._error.kind, seconds))
             scope.sleep(seconds)
-        self._pass_gate()
+        self._scope.check()
 
     @property
     def _quota_refused(self) -> bool:
@@ -255,37 +204,3 @@ class _Call:
             if self._too_long(pace + backoff):
                 raise self._error
             self._scope.sleep(pace)
-
-    def _pass_gate(self) -> None:
-        """The last step before an attempt: return when the gate is open, and wait again if it has moved meanwhile."""
-        scope = self._scope
-        scope.check()
-        while (left := (until := self._gate.until) - scope.now()) > 0:
-            if until >= scope.deadline:
-                raise self._quota_error(left)
-            spread = min(self._policy.quota_spread, _SPREAD_SHARE * left, (scope.deadline - until) / 2)
-            delay = left + self._random() * spread
-            scope.emit(QuotaWaiting(scope.task_id, until, delay))
-            self._wait_for_quota(delay)
-
-    def _wait_for_quota(self, seconds: float) -> None:
-        began = self._scope.now()
-        try:
-            with self._gate.waited_for():
-                self._scope.sleep(seconds)
-        finally:
-            self._scope.trace.limiter_seconds += self._scope.now() - began
-
-    def _quota_error(self, seconds: float) -> ModelError:
-        told = self._error.detail if self._quota_refused else ""
-        asked = f"需等候 {_whole(seconds)} 秒, 超過這個問題的期限"
-        return ModelError(
-            ErrorKind.QUOTA_MINUTE,
-            f"{told}; {asked}" if told else asked,
-            retry_after=seconds,
-            resets_at=self._error.resets_at,
-        )
-
-
-def _whole(seconds: float) -> str:
-    return f"{math.ceil(round(seconds, 3))}" if math.isfinite(seconds) else "∞"

@@ -44,7 +44,7 @@ def replies(elsewhere: str) -> Mapping[str, Reply | None]:
         "redirect": Redirect(f"{elsewhere}/login?key={CANARY}"),
         "hang": Hang(),
         "interrupted": Hang(),
-        "quota": quota(30.0),  # the last one: until then no further call is made
+        "quota": quota(300.0),  # the last one: until then no further call is made
     }
 
 
@@ -76,6 +76,8 @@ def hunts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, bool],
             program.interrupt()
             program.expect("⏹️ 已中斷")
             program.send("2\nquota\n\n")
+            program.expect("⏳ 限流, 300 s 後繼續")
+            program.interrupt()
             program.expect(ENDS_WITH)
         lines = {kind: Path(f"/proc/{program.pid}/cmdline").read_bytes() for kind, program in programs.items()}
         ends = {kind: program.finish() for kind, program in programs.items()}
@@ -131,7 +133,7 @@ def test_every_fault_was_met_and_told(hunts: Mapping[tuple[str, bool], Hunt], tr
         "❌ 任務失敗: wrong key - API 金鑰無效",
         "❌ 任務失敗: key repeated - API 金鑰無效",
         "❌ 任務失敗: forbidden - 這把金鑰沒有使用權限",
-        "❌ 任務失敗: quota - 已達每分鐘配額",
+        "⏹️ 任務取消: quota",
         "❌ 任務失敗: internal - ",
         "❌ 任務失敗: overloaded - ",
         "❌ 任務失敗: garbage - ",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
-from core.errors import ScopeError
+from core.errors import ErrorKind, ModelError, ScopeError
 from core.events import QuotaWaiting
 from core.ports import Prompt
 from core.providers.offline import OfflineModel
@@ -62,6 +63,7 @@ def test_hedging_is_off_unless_set_and_never_while_callers_wait_for_quota() -> N
     assert build_model(Settings(offline_scale=0.0)).hedged is None
     parts = build_model(Settings(offline_scale=0.0, hedge_quantile=0.95, offline_faults="quota_minute=60"))
     assert parts.hedged is not None
+    assert parts.hedged._may_hedge()
     told = threading.Event()
 
     def observe(event: object) -> None:
@@ -83,7 +85,6 @@ def test_hedging_is_off_unless_set_and_never_while_callers_wait_for_quota() -> N
         assert told.wait(10)
         while parts.hedged._may_hedge():  # told just before it waits; the suite's timeout ends a test that never does
             threading.Event().wait(0.001)
-    assert parts.hedged._may_hedge()
     assert parts.hedged.statistics.calls >= 1
 
 
@@ -106,3 +107,25 @@ def test_two_threads_that_ask_first_get_one_model(mocker: MockerFixture) -> None
     assembly._default_parts.cache_clear()
     assert one is other
     assert len(built) == 1
+
+
+def test_limits_from_the_settings_are_the_limiters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configured limits are obeyed; only a daily one keeps a file, in the person's own state folder."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    free = build_model(Settings(offline_scale=0.0))
+    free.close()
+    assert not list(tmp_path.rglob("*"))
+    limited = build_model(Settings(offline_scale=0.0, requests_per_minute=600, requests_per_day=2))
+    assert limited.limiter.limits.requests_per_minute == 600
+    for text in "ab":
+        limited.model.generate(Prompt(text), Scope())
+    with pytest.raises(ModelError) as caught:
+        limited.model.generate(Prompt("c"), Scope())
+    assert caught.value.kind is ErrorKind.QUOTA_DAY
+    limited.close()
+    (kept,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert kept.stat().st_mode & 0o777 == 0o600
+    again = build_model(Settings(offline_scale=0.0, requests_per_day=2))
+    with pytest.raises(ModelError):
+        again.model.generate(Prompt("d"), Scope())
+    again.close()

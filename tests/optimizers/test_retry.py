@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import random
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +19,7 @@ from core.errors import (
     OperationCancelledError,
     UsageError,
 )
-from core.events import Event, QuotaWaiting, RetryScheduled
+from core.events import Event, RetryScheduled
 from core.outcome import Answer
 from core.ports import ChatModel, Prompt
 from core.scope import Scope
@@ -195,149 +194,31 @@ def test_an_ended_scope_makes_no_call(deadline: float) -> None:
     assert inner.calls == 0
 
 
-def test_a_minute_quota_waits_as_long_as_the_server_says() -> None:
-    """FAULTS 4: after a 429 naming 39 s the next attempt starts at 39 s, the wait is announced and charged."""
-    inner, clock = scripted(ModelError(ErrorKind.QUOTA_MINUTE, retry_after=39.0), "2"), FakeClock()
-    asked, scope, events = run(inner, clock, random=lambda: 0.0)
-    assert asked.answer is not None
-    assert clock.now() == 1039.0
-    assert scope.trace.limiter_seconds == 39.0
-    assert events == [QuotaWaiting("query_0", 1039.0, 39.0)]
-
-
-def test_a_quota_wait_past_the_deadline_fails_at_once_and_says_how_long_was_asked() -> None:
-    """FAULTS 4: with 15 s left, a 429 naming 39 s is an error now, with both the server's words and the 39 s."""
+def test_a_minute_quota_is_asked_for_again_at_once() -> None:
+    """The wait is the limiter's, behind this model: here it costs no time, no attempt and no budget."""
+    inner = scripted(*[ModelError(ErrorKind.QUOTA_MINUTE, retry_after=39.0)] * 30, ModelError(OVERLOADED), "2")
+    policy = RetryPolicy(most_attempts=2, budget_fraction=0.0, budget_per_answer=0.0, budget_floor=1)
     clock = FakeClock()
-    error = ModelError(ErrorKind.QUOTA_MINUTE, "PerMinute", retry_after=39.0, resets_at=5.0)
-    asked, scope, _ = run(scripted(error), clock, timeout=15.0)
-    assert isinstance(asked.error, ModelError)
-    assert asked.error.kind is ErrorKind.QUOTA_MINUTE
-    assert "PerMinute" in asked.error.detail
-    assert "39 秒" in asked.error.detail
-    assert (asked.error.retry_after, asked.error.resets_at) == (39.0, 5.0)
-    assert asked.error.__context__ is None
-    assert (clock.now(), scope.trace.limiter_seconds) == (1000.0, 0.0)
+    events: list[object] = []
+    scope = Scope(clock=clock, observer=events.append)
+    model = RetryingModel(inner, policy=policy, random=lambda: 0.0)
+    assert model.generate(Prompt("q"), scope).text == "2"
+    assert (inner.calls, clock.now()) == (32, FakeClock().now())
+    assert [type(event).__name__ for event in events] == ["RetryScheduled"]
 
 
-def test_an_endless_quota_wait_is_said_as_such() -> None:
-    """A server that names an infinite delay is not waited for, deadline or none."""
-    asked, _, _ = run(scripted(ModelError(ErrorKind.QUOTA_MINUTE, retry_after=math.inf)), FakeClock())
-    assert isinstance(asked.error, ModelError)
-    assert "∞" in asked.error.detail
+def test_cancelling_ends_the_asking_for_quota() -> None:
+    """A model that refuses for ever is asked no more once the scope has ended."""
+    scope = Scope(clock=FakeClock())
 
+    def refuse(prompt: Prompt, inner_scope: Scope) -> str:
+        scope.cancel()
+        raise ModelError(ErrorKind.QUOTA_MINUTE)
 
-@pytest.mark.parametrize("stated", [None, 0.0, -1.0, math.nan])
-def test_a_quota_without_a_usable_delay_is_waited_for_in_doubling_steps(stated: float | None) -> None:
-    """429s that name no delay are asked again after 1, 2, 4 … s, so never in a hot loop."""
-    inner, clock = scripted(*[ModelError(ErrorKind.QUOTA_MINUTE, retry_after=stated)] * 8, "2"), FakeClock()
-    asked, _, _ = run(inner, clock, random=lambda: 0.0, most_attempts=2)
-    assert asked.answer is not None
-    assert clock.now() == 1000.0 + 1 + 2 + 4 + 8 + 16 + 32 + 60 + 60
-
-
-def test_quota_waits_count_neither_as_attempts_nor_against_the_budget() -> None:
-    """Thirty refusals in a row end in the answer, with two attempts allowed and a budget of one retry."""
-    inner = scripted(*[ModelError(ErrorKind.QUOTA_MINUTE, retry_after=0.5)] * 30, ModelError(OVERLOADED), "2")
-    asked, _, _ = run(inner, FakeClock(), most_attempts=2, budget_floor=1)
-    assert asked.answer is not None
-    assert inner.calls == 32
-
-
-def test_one_refusal_closes_the_gate_for_every_thread() -> None:
-    """FAULTS 4: no attempt of any thread starts before the named instant, and not all start at one instant."""
-    clock = FakeClock()
-    starts: list[float] = []
-    refuse = ModelError(ErrorKind.QUOTA_MINUTE, retry_after=39.0)
-
-    def function(_: Prompt, scope: Scope) -> str:
-        starts.append(scope.now())
-        if len(starts) == 1:
-            raise refuse
-        return "2"
-
-    model = RetryingModel(FunctionModel(function), random=random.Random(3).random)
-    calls = [Asked(model, Scope(clock=clock))]
-    clock.block_until(1, timed=True)
-    calls += [Asked(model, Scope(clock=clock)) for _ in range(7)]
-    clock.block_until(8, timed=True)
-    clock.advance(38.999)
-    assert starts == [1000.0], "0 early calls"
-    for call in calls:
-        while call._thread.is_alive():
-            clock.advance(0.05)
-            call._thread.join(0.002)
-    assert all(call.end().answer is not None for call in calls)
-    assert len(starts) == 9
-    assert min(starts[1:]) >= 1039.0
-    assert len(set(starts[1:])) > 3
-
-
-def test_a_thread_that_cannot_wait_for_the_gate_fails_without_a_call() -> None:
-    """A gate closed by another thread beyond this one's deadline costs no call, and the error names the wait."""
-    clock = FakeClock()
-    inner = scripted(ModelError(ErrorKind.QUOTA_MINUTE, retry_after=39.0))
-    model = RetryingModel(inner, random=half)
-    with pytest.raises(ModelError):
-        model.generate(PROMPT, Scope(clock=clock, deadline=1010.0))
-    with pytest.raises(ModelError, match="39 秒") as caught:
-        model.generate(PROMPT, Scope(clock=clock, deadline=1015.0))
-    assert caught.value.kind is ErrorKind.QUOTA_MINUTE
-    assert inner.calls == 1
-
-
-def test_the_spread_at_the_gate_never_reaches_the_deadline() -> None:
-    """A gate that opens just before the deadline is passed before it, whatever is drawn."""
-    clock = FakeClock()
-    inner = scripted(ModelError(ErrorKind.QUOTA_MINUTE, retry_after=39.0), "2")
-    asked, _, _ = run(inner, clock, timeout=39.5, random=lambda: 0.999)
-    assert asked.answer is not None
-    assert 1039.0 < clock.now() < 1039.5
-
-
-def test_a_gate_that_moves_during_the_wait_is_waited_for_again() -> None:
-    """A later refusal of another thread moves the instant, and the waiting thread follows and says so."""
-    clock = FakeClock()
-    starts: list[float] = []
-
-    def function(_: Prompt, scope: Scope) -> str:
-        if scope.now() >= 1010.0:
-            starts.append(scope.now())
-            return "2"
-        if scope.task_id == "slow":
-            scope.sleep(5.0)
-            raise ModelError(ErrorKind.QUOTA_MINUTE, retry_after=20.0)
-        raise ModelError(ErrorKind.QUOTA_MINUTE, retry_after=10.0)
-
-    def observe(event: Event) -> None:
-        assert isinstance(event, QuotaWaiting)
-        announced.append((event.task_id, event.until))
-        told.release()
-
-    announced, told = list[tuple[str, float]](), threading.Semaphore(0)
-    model = RetryingModel(FunctionModel(function), random=lambda: 0.0)
-    slow = Asked(model, Scope(clock=clock, observer=observe, task_id="slow"))
-    clock.block_until(1, timed=True)
-    quick = Asked(model, Scope(clock=clock, observer=observe, task_id="quick"))
-    for step in (0.0, 5.0, 5.0):
-        clock.advance(step)
-        assert told.acquire(timeout=20)
-    assert announced == [("quick", 1010.0), ("slow", 1025.0), ("quick", 1025.0)]
-    clock.advance(15.0)
-    assert quick.end().answer is not None
-    assert slow.end().answer is not None
-    assert starts == [1025.0, 1025.0]
-
-
-def test_a_cancelled_quota_wait_is_charged_for_the_time_it_took() -> None:
-    """Ctrl-C in the countdown ends it, and the seconds waited so far are on the record."""
-    clock = FakeClock()
-    scope = Scope(clock=clock)
-    asked = Asked(RetryingModel(scripted(ModelError(ErrorKind.QUOTA_MINUTE, retry_after=39.0))), scope)
-    clock.block_until(1, timed=True)
-    clock.advance(10.0)
-    scope.cancel()
-    assert isinstance(asked.end().error, OperationCancelledError)
-    assert scope.trace.limiter_seconds == 10.0
+    model = FunctionModel(refuse)
+    with pytest.raises(OperationCancelledError):
+        RetryingModel(model).generate(Prompt("q"), scope)
+    assert model.calls == 1
 
 
 def test_a_spent_budget_delays_the_retry_instead_of_dropping_it() -> None:
@@ -373,7 +254,6 @@ def test_the_policy_draws_from_zero_to_the_doubled_base_and_never_beyond_the_cap
         {"base_seconds": 0.0},
         {"base_seconds": 5.0},
         {"cap_seconds": math.inf},
-        {"quota_spread": -1.0},
     ],
 )
 def test_a_policy_that_cannot_work_is_refused(changes: dict[str, Any]) -> None:

@@ -82,3 +82,26 @@ def test_a_restart_is_as_modest_as_the_first_start() -> None:
     assert window.size == 80.0
     window.restart()
     assert window.size == 5.0
+
+
+def test_after_a_hundred_calls_an_eighth_of_what_came_in_may_start_at_once() -> None:
+    """The more was let in without a refusal, the more may start at once; failures halve what counts."""
+    window = StartWindow()
+    assert window.burst() == 0.0
+    for _ in range(180):
+        window.let_in(1, wanted=False)
+    assert window.burst() == 10.0
+    window.failed(was_let_in=False)
+    assert window.burst() == 0.0
+
+
+def test_no_failure_and_no_restart_takes_the_pace_away() -> None:
+    """However often it fails, the starts stay spread; and before the first call was let in there is no pace."""
+    window = StartWindow()
+    window.failed(was_let_in=False)
+    assert window.pace() == math.inf
+    window.let_in(1, wanted=False)
+    for _ in range(2000):
+        window.failed(was_let_in=False)
+    window.restart()
+    assert window.pace() < math.inf
