@@ -5,6 +5,8 @@
     │   └── DuplicateTaskError
     ├── SettingsError                         a setting is wrong
     ├── PoolClosedError                       the pool takes no more tasks
+    ├── StorageError                          what was to be kept could not be written or read
+    │   └── JournalBusyError                  another process runs the same batch
     ├── ScopeError                            the work was told to end
     │   ├── DeadlineExceededError (TimeoutError too)
     │   ├── OperationCancelledError
@@ -24,6 +26,7 @@ __all__ = [
     "DeadlineExceededError",
     "DuplicateTaskError",
     "ErrorKind",
+    "JournalBusyError",
     "ModelError",
     "NotRunError",
     "OperationCancelledError",
@@ -31,6 +34,7 @@ __all__ = [
     "PoolClosedError",
     "ScopeError",
     "SettingsError",
+    "StorageError",
     "UsageError",
 ]
 
@@ -63,6 +67,28 @@ class SettingsError(ParallelProcessingError):
 
 class PoolClosedError(ParallelProcessingError):
     """A task was submitted to a pool that has been shut down."""
+
+
+class StorageError(ParallelProcessingError):
+    """A file that keeps a person's work could not be written or read; the message says which and what to do."""
+
+    def __init__(self, message: str, *, advice: str = "", full: bool = False) -> None:
+        super().__init__(message)
+        self._advice = advice
+        self.full = full  # the disk, or what may be used of it, is full: the same write may succeed later
+
+    @property
+    def advice(self) -> str:
+        return self._advice
+
+
+class JournalBusyError(StorageError):
+    """Another process runs the same batch; pid names it where it is known."""
+
+    def __init__(self, pid: int | None) -> None:
+        who = "另一個程式" if pid is None else f"另一個程式 (pid {pid})"
+        super().__init__(f"{who}正在跑這批文字", advice="請等它結束, 或先停掉它, 再重新執行")
+        self.pid = pid
 
 
 class ScopeError(ParallelProcessingError):
