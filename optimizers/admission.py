@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from core.limits import BreakerState, Limits
 from optimizers.breaker import Breaker
 from optimizers.learned_limit import LearnedRate
-from optimizers.limits import BreakerState, CallEnd, CallResult, Limits, Wait, WaitReason
+from optimizers.limits import CallEnd, CallResult, Wait, WaitReason
 from optimizers.start_window import StartWindow
 from optimizers.token_bucket import SlidingWindow, TokenBucket
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from core.limits import Limits
 from core.ports import ChatModel
 from core.scope import Scope
 from core.settings import Settings, load_settings
 from optimizers.hedged_model import HedgedModel
 from optimizers.limited_model import LimitedModel
-from optimizers.limits import Limits
 from optimizers.measured_model import CallRecord, MeasuredModel
 from optimizers.proven_model import ProvenModel
 from optimizers.rate_limiter import RateLimiter

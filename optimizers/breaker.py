@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from optimizers.limits import BreakerState
+from core.limits import BreakerState
 
 __all__ = ["Breaker"]
 

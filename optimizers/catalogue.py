@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from core.errors import SettingsError
+from core.limits import Limits
 from core.outcome import Usage
-from optimizers.limits import Limits
 
 __all__ = ["Catalogue", "Price", "Tier", "load_catalogue", "model_name", "parse_catalogue"]
 

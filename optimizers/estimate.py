@@ -11,10 +11,10 @@ from typing import Final, TypeVar
 
 from core.cost import CallHistory, Range, RunEstimate
 from core.errors import UsageError
+from core.limits import Limits
 from core.outcome import Usage
 from core.ports import Prompt
 from optimizers.catalogue import Catalogue, Price
-from optimizers.limits import Limits
 
 __all__ = ["DEFAULT_OUTPUT_TOKENS", "DEFAULT_SECONDS", "ENOUGH_HISTORY", "estimate", "estimate_tokens"]
 

@@ -12,11 +12,12 @@ from typing import Final
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import ErrorKind, ModelError
+from core.limits import BreakerState, LimiterStatistics, Limits
 from core.scope import Scope
 from optimizers.admission import Admission, Permit
 from optimizers.day_quota import DayQuota
 from optimizers.limit_history import LimitHistory
-from optimizers.limits import BreakerState, CallEnd, CallResult, LimiterStatistics, Limits, Wait, WaitReason
+from optimizers.limits import CallEnd, CallResult, Wait, WaitReason
 
 __all__ = ["RateLimiter"]
 

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from core.limits import Limits
 from optimizers.admission import Admission
-from optimizers.limits import CallEnd, CallResult, Limits
+from optimizers.limits import CallEnd, CallResult
 
 __all__ = [
     "FixedWindowServer",

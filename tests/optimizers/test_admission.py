@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from core.limits import Limits
 from optimizers.admission import Admission, Permit
-from optimizers.limits import CallEnd, CallResult, Limits
+from optimizers.limits import CallEnd, CallResult
 
 ANSWERED = CallResult(CallEnd.ANSWERED)
 

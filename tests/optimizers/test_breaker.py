@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.limits import BreakerState
 from optimizers.breaker import Breaker
-from optimizers.limits import BreakerState
 
 
 def opened(now: float = 100.0) -> Breaker:

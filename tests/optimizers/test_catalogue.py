@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 
 from core.errors import SettingsError
+from core.limits import Limits
 from core.outcome import Usage
 from optimizers.catalogue import Catalogue, load_catalogue, model_name, parse_catalogue
-from optimizers.limits import Limits
 
 TODAY = date(2026, 11, 24)
 SAMPLE = """

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from core.cost import CallHistory, Range, RunEstimate
 from core.errors import UsageError
+from core.limits import Limits
 from core.ports import Prompt
 from core.providers.offline import OfflineModel
 from core.scope import Scope
 from optimizers.estimate import DEFAULT_OUTPUT_TOKENS, DEFAULT_SECONDS, estimate, estimate_tokens
-from optimizers.limits import Limits
 from tests.fakes import FakeClock
 from tests.optimizers.test_cost_ledger import CATALOGUE
 

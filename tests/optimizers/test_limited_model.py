@@ -9,11 +9,11 @@ import pytest
 
 from core.errors import DeadlineExceededError, ErrorKind, ModelError, NotRunError, OperationCancelledError
 from core.events import Event, QuotaWaiting
+from core.limits import BreakerState, Limits
 from core.outcome import Answer, Usage
 from core.ports import Prompt
 from core.scope import Scope
 from optimizers.limited_model import LimitedModel
-from optimizers.limits import BreakerState, Limits
 from optimizers.rate_limiter import RateLimiter
 from tests.fakes import FakeClock, FunctionModel
 

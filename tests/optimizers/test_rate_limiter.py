@@ -13,9 +13,10 @@ import pytest
 
 from core.clock import Clock
 from core.errors import DeadlineExceededError, ErrorKind, ModelError, OperationCancelledError, UsageError
+from core.limits import BreakerState, LimiterStatistics, Limits
 from core.scope import Scope
 from optimizers.admission import Permit
-from optimizers.limits import BreakerState, CallEnd, CallResult, LimiterStatistics, Limits, Wait, WaitReason
+from optimizers.limits import CallEnd, CallResult, Wait, WaitReason
 from optimizers.rate_limiter import RateLimiter
 from tests.fakes import FakeClock
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizers.limits import CallEnd, Limits
+from core.limits import Limits
+from optimizers.limits import CallEnd
 from tests.simulation import (
     FixedWindowServer,
     Latency,
