@@ -150,9 +150,9 @@ class Admission:
         return self._learned.rate if self._learned.known else None
 
     def concurrency(self) -> int | None:
-        """Calls in flight that the pace amounts to; None before the first answer."""
-        latency = self._window.latency
-        return None if latency is None else max(1, round(self.pace() * latency))
+        """Calls in flight that the pace amounts to; None before the first answer, and while there is no pace."""
+        latency, pace = self._window.latency, self.pace()
+        return None if latency is None or math.isinf(pace) else max(1, round(pace * latency))
 
     def gate_until(self, now: float) -> float | None:
         return self._learned.gate_until if self._learned.gate_until > now else None

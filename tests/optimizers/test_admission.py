@@ -48,3 +48,13 @@ def test_a_refusal_brings_the_even_pace_back() -> None:
         admission.finish(permit, now + 0.2, ANSWERED, wanted=True)
     last, _ = crowd(admission, now + 1.0, 50)
     assert last - now > 1.1
+
+
+def test_a_call_that_outlives_what_was_learned_says_nothing_about_how_many_may_be_out() -> None:
+    """After forget() an old call's answer brings a latency but no pace: no number is made of it."""
+    admission = Admission(Limits(), 0.0)
+    permit = admission.start(0.0, 0)
+    admission.wait(1.0, 0)
+    admission.forget()
+    admission.finish(permit, 1.0, ANSWERED, wanted=False)
+    assert admission.concurrency() is None
