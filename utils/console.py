@@ -86,6 +86,11 @@ class Console:
         return self.is_terminal and self._variable("TERM") not in ("", "dumb", "unknown")
 
     @property
+    def is_unicode(self) -> bool:
+        """True where every symbol can be written; other outputs lack some, or draw them wider than we count."""
+        return self._out.is_unicode
+
+    @property
     def has_colour(self) -> bool:
         return self.draws and not self._variable("NO_COLOR")
 

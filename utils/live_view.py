@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.events import Event
+from core.limits import LimiterStatistics
 from utils.console import Console, OutputClosed
+from utils.limiter_text import limiter_rows
 from utils.run_progress import RunProgress
 from utils.text_width import fit
 
@@ -21,6 +25,7 @@ __all__ = ["LiveView"]
 
 REFRESH_SECONDS: Final = 0.1
 _BAR_COLUMNS: Final = 60
+_FIGURES_SECONDS: Final = 0.25
 
 
 class _Screen(Protocol):
@@ -39,12 +44,23 @@ class LiveView:
     events. On leaving, however that happens, everything queued is shown and the cursor is visible again. An output
     that closes meanwhile ends the drawing, not the run; the next write through the console then raises
     OutputClosed. total: the number of tasks, where no RunStarted will tell.
+
+    limiter gives the limiter's figures, of the same clock as ours; None: there are none yet. It is asked by the
+    drawing thread at most four times a second, where the screen can be redrawn and so only there. If it raises,
+    its rows are not drawn; all else is.
     """
 
-    def __init__(self, console: Console, *, total: int | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        total: int | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        limiter: Callable[[], LimiterStatistics | None] | None = None,
+    ) -> None:
         self.progress = RunProgress(total)
         self._clock = clock
-        self._screen: _Screen = _RichScreen(console) if console.draws else _PlainScreen(console)
+        self._screen: _Screen = _RichScreen(console, limiter) if console.draws else _PlainScreen(console)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._draw, name="live-view", daemon=True)
@@ -117,10 +133,11 @@ class _PlainScreen:
 class _RichScreen:
     """A bar that stays below the lines."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, limiter: Callable[[], LimiterStatistics | None] | None) -> None:
         from rich.live import Live
 
         self._console = console
+        self._limiter = None if limiter is None else _LimiterFigures(limiter)
         self._rich = console.rich()
         self._live = Live(
             console=self._rich, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -144,7 +161,11 @@ class _RichScreen:
         rows = [] if progress.is_small else [fit(line, width) for line in progress.recent]
         if progress.total:
             rows.append(_bar(progress.finished / progress.total, min(width, _BAR_COLUMNS)))
-        rows.append(fit(progress.status(now, elapsed), width))
+        figures = None if self._limiter is None else self._limiter.latest(now)
+        counts_down = figures is not None and figures.gate_until is not None
+        rows.append(fit(progress.status(now, elapsed, quota=not counts_down), width))
+        if figures is not None:
+            rows += limiter_rows(figures, now, width)
         return self._text("\n".join(rows))
 
     def _text(self, line: str) -> RenderableType:
@@ -152,6 +173,24 @@ class _RichScreen:
         from rich.text import Text
 
         return Text(self._console.fitted(line))
+
+
+class _LimiterFigures:
+    """The limiter's figures, not much older than _FIGURES_SECONDS. For one thread."""
+
+    def __init__(self, read: Callable[[], LimiterStatistics | None]) -> None:
+        self._read = read
+        self._figures: LimiterStatistics | None = None
+        self._next_at = -math.inf
+
+    def latest(self, now: float) -> LimiterStatistics | None:
+        if now >= self._next_at:
+            self._next_at = now + _FIGURES_SECONDS
+            try:
+                self._figures = self._read()
+            except Exception:  # noqa: BLE001 - foreign code: what it gets wrong must not end the drawing
+                self._figures = None
+        return self._figures
 
 
 def _bar(share: float, columns: int) -> str:

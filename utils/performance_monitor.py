@@ -8,40 +8,18 @@ import inspect
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypedDict, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import UsageError
 from utils.durations import Durations
+from utils.performance_text import FunctionStatistics, performance_text
 from utils.resource_sampler import ResourceSampler, ResourceWatch
 
 __all__ = ["FunctionStatistics", "Measurement", "PerformanceMonitor"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MAX_SAMPLES: Final = 1000
-
-
-class FunctionStatistics(TypedDict, total=False):
-    """What is known of one function; empty where nothing was measured. Seconds, and bytes for memory.
-
-    call_count = ok_count + failed_count; times are of all calls, failed ones too. cpu_seconds (added up) and
-    peak_memory (highest) are None where no call was measured with resources; both are the whole process's.
-    """
-
-    function: str
-    call_count: int
-    total_time: float
-    avg_time: float
-    min_time: float
-    max_time: float
-    median_time: float
-    ok_count: int
-    failed_count: int
-    p50: float
-    p95: float
-    p99: float
-    cpu_seconds: float | None
-    peak_memory: int | None
 
 
 class Measurement:
@@ -169,10 +147,7 @@ class PerformanceMonitor:
 
     def report_text(self) -> str:
         """All statistics as text for the screen, the names as they are."""
-        statistics = self.get_statistics()
-        if not statistics:
-            return "📊 效能報告: 尚無資料"
-        return "\n\n".join(["📊 效能報告", *map(_paragraph, statistics.values())])
+        return performance_text(self.get_statistics().values())
 
     def print_report(self) -> None:
         """Write report_text()."""
@@ -259,20 +234,3 @@ def _statistics(name: str, record: _Record) -> FunctionStatistics:
         cpu_seconds=record.cpu_seconds,
         peak_memory=record.peak_memory,
     )
-
-
-def _paragraph(one: FunctionStatistics) -> str:
-    lines = [
-        f"函式: {one['function']}",
-        f"  呼叫次數: {one['call_count']} (成功 {one['ok_count']}, 失敗 {one['failed_count']})",
-        f"  總時間: {one['total_time']:.3f} 秒",
-        f"  平均時間: {one['avg_time']:.3f} 秒",
-        f"  最小時間: {one['min_time']:.3f} 秒",
-        f"  最大時間: {one['max_time']:.3f} 秒",
-        f"  中位數: {one['median_time']:.3f} 秒",
-        f"  p50 / p95 / p99: {one['p50']:.3f} / {one['p95']:.3f} / {one['p99']:.3f} 秒",
-    ]
-    cpu, peak = one["cpu_seconds"], one["peak_memory"]
-    if cpu is not None and peak is not None:
-        lines += [f"  CPU 秒: {cpu:.3f}", f"  記憶體峰值: {peak / 2**20:.1f} MiB"]
-    return "\n".join(lines)

@@ -77,12 +77,12 @@ class RunProgress:
             case _:
                 return self._notice("batch", event_line(event))
 
-    def status(self, now: float, elapsed: float) -> str:
-        """The counts as one line."""
+    def status(self, now: float, elapsed: float, *, quota: bool = True) -> str:
+        """The counts as one line; quota: with the seconds until the quota allows more, where it holds calls back."""
         parts = [f"✅ {self.answered:,}", f"❌ {self.unanswered:,}", f"進行中 {len(self.in_flight):,}"]
         if self.retries:
             parts.append(f"重試 {self.retries:,}")
-        if self.quota_until > now:
+        if quota and self.quota_until > now:
             parts.append(f"限流 {math.ceil(self.quota_until - now)} s")
         parts.append(f"{elapsed:.1f} s")
         left = self.eta(elapsed)

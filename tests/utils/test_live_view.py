@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import threading
 import time
@@ -13,8 +14,10 @@ import pytest
 
 from core.errors import ErrorKind
 from core.events import BatchStarted, QuotaWaiting, RetryScheduled, RunFinished, RunStarted, TaskFinished, TaskStarted
+from core.limits import BreakerState, LimiterStatistics
 from core.outcome import MISSING, Outcome, OutcomeKind, RunReport
 from tests.fakes import FakeClock
+from tests.utils.limiter_figures import figures
 from utils.console import Console, OutputClosed
 from utils.live_view import LiveView
 from utils.run_progress import MOST_TASKS_LISTED, RunProgress
@@ -233,3 +236,127 @@ def test_what_was_not_run_has_no_line_of_its_own() -> None:
     progress = RunProgress(3)
     lines = [line for event in finish(2, OutcomeKind.NOT_RUN) for line in progress.lines(event)]
     assert (lines, list(progress.recent), progress.unanswered) == ([], [], 2)
+
+
+# ---- the limiter ---------------------------------------------------------------------------------------------------
+
+
+class WatchedTerminal(Terminal):
+    """A terminal that tells when something was written on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written = threading.Condition()
+
+    def write(self, text: str) -> int:
+        with self._written:
+            self._written.notify_all()
+            return super().write(text)
+
+    def await_text(self, text: str) -> None:
+        with self._written:
+            assert self._written.wait_for(lambda: text in self.getvalue(), 20), f"{text} was never shown"
+
+
+def watched(columns: int = 80) -> tuple[Console, WatchedTerminal]:
+    out = WatchedTerminal()
+    return Console(stdout=out, environ={"TERM": "xterm", "COLUMNS": str(columns), "NO_COLOR": "1"}), out
+
+
+def test_a_closed_gate_counts_down_and_opens() -> None:
+    """The seconds go down with the clock although the limiter is not asked again; the open gate is not mentioned."""
+    clock = FakeClock()
+    console, out = watched()
+    with LiveView(console, clock=clock, limiter=lambda: figures(gate_until=1012.0, waiting=42)) as view:
+        view.observe(QuotaWaiting("t", 1012.0, 12.0))
+        out.await_text("⏳ 限流, 12 s 後繼續 · 呼叫中 0")
+        clock.advance(0.2)
+        clock.advance(0.9)
+        out.await_text("⏳ 限流, 11 s 後繼續 · 呼叫中 0")
+        before = len(out.getvalue())
+        clock.advance(11.0)
+        view.observe(TaskFinished(outcome("a")))
+        out.await_text("✅ 1 · ❌ 0")
+    after = out.getvalue()[before:]
+    assert "限流" not in after[after.index("✅ 1") :]
+    assert " · 限流 " not in out.getvalue(), "the status line repeats what the limiter's row counts down"
+    assert out.lines() == ["⏳ 限流, 12 s 後繼續"], "only the notice stays"
+
+
+def test_without_figures_the_status_line_counts_the_quota_down() -> None:
+    """A limiter that has none yet leaves the screen as it is without one."""
+    console, out = watched()
+    with LiveView(console, clock=FakeClock(), limiter=lambda: None) as view:
+        view.observe(QuotaWaiting("t", 1012.0, 12.0))
+        out.await_text("進行中 0 · 限流 12 s")
+    assert "呼叫中" not in out.getvalue()
+
+
+def test_the_limiter_is_asked_four_times_a_second_at_most() -> None:
+    """Beats in between draw the figures already there."""
+    clock, asked = FakeClock(), threading.Semaphore(0)
+
+    def read() -> LimiterStatistics:
+        asked.release()
+        return figures(in_flight=3)
+
+    console, out = watched()
+    with LiveView(console, clock=clock, limiter=read) as view:
+        assert asked.acquire(timeout=20)
+        clock.advance(0.24)
+        for number in range(3):
+            view.observe(TaskStarted(f"t{number}", "n", 0.0))
+            out.await_text(f"進行中 {number + 1}")
+        assert not asked.acquire(blocking=False)
+        clock.advance(0.02)
+        assert asked.acquire(timeout=20)
+
+
+def test_a_failing_limiter_ends_no_drawing() -> None:
+    """Its rows vanish while it fails and come back with it; the counts are drawn all the while."""
+    clock, fails = FakeClock(), [False]
+
+    def read() -> LimiterStatistics:
+        if fails[0]:
+            raise ZeroDivisionError
+        return figures(in_flight=3)
+
+    console, out = watched()
+    with LiveView(console, clock=clock, limiter=read) as view:
+        out.await_text("呼叫中 3")
+        fails[0] = True
+        clock.advance(1.0)
+        view.observe(TaskFinished(outcome("a")))
+        out.await_text("✅ 1")
+        before = len(out.getvalue())
+        assert "呼叫中" not in out.getvalue()[out.getvalue().rindex("✅ 1") :]
+        fails[0] = False
+        clock.advance(1.0)
+        view.observe(TaskFinished(outcome("b")))
+        out.await_text("✅ 2")
+    assert "呼叫中 3" in out.getvalue()[before:]
+
+
+@pytest.mark.parametrize("columns", [20, 60, 200])
+def test_the_limiters_rows_fit_the_screen_and_leave_nothing_behind(columns: int) -> None:
+    """At any width no drawn row is wider than the screen, and after the run none is left."""
+    console, out = watched(columns)
+    full = figures(gate_until=1012.0, breaker=BreakerState.OPEN, in_flight=8, waiting=42, tokens_last_minute=12_345)
+    with LiveView(console, clock=FakeClock(), total=100, limiter=lambda: full) as view:
+        out.await_text("試探中")
+        screen = pyte.Screen(columns, 30)
+        pyte.Stream(screen).feed(out.getvalue().replace("\n", "\r\n"))
+        view.observe(TaskFinished(outcome("a")))
+    shown = [line.rstrip() for line in screen.display if line.strip()]
+    assert len(shown) == {20: 6, 60: 4, 200: 3}[columns], shown
+    assert out.lines(columns) == []
+
+
+def test_a_plain_screen_does_not_ask_the_limiter() -> None:
+    """Where nothing can be drawn again there is no row to keep up to date."""
+    console, out = plain()
+    asked: list[bool] = []
+    with LiveView(console, clock=FakeClock(), limiter=lambda: asked.append(True)) as view:
+        view.observe(TaskFinished(outcome("a")))
+    assert (asked, math.isinf(view.progress.quota_until)) == ([], True)
+    assert "呼叫中" not in out.getvalue()
