@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from core.outcome import OutcomeKind, Usage
 
-__all__ = ["BatchSpec", "ItemResult", "RequestCost", "TextItem", "text_key"]
+__all__ = ["BatchSpec", "BulkEnd", "BulkProgress", "ItemResult", "RequestCost", "TextItem", "text_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +74,69 @@ class BatchSpec:
 def text_key(text: str) -> bytes:
     """16 bytes that stand for a text (BLAKE2b): the same text always has the same key, two texts never do."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class BulkProgress:
+    """A bulk run at one instant. Texts are counted once each; twins are further ones with the same words.
+
+    expected: distinct texts in the whole input, None where nobody counted. done_before: answered in an earlier
+    session and met again in this one. answered, failed, requests, usage and seconds are this session's; requests
+    counts every attempt. in_flight: texts in requests that are out; waiting: texts that go out once more.
+    """
+
+    expected: int | None = None
+    read: int = 0
+    twins: int = 0
+    done_before: int = 0
+    answered: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    waiting: int = 0
+    requests: int = 0
+    pack_size: int = 1
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+
+    @property
+    def settled(self) -> int:
+        """Distinct texts that need no further request in this session."""
+        return self.done_before + self.answered + self.failed
+
+    @property
+    def share(self) -> float | None:
+        """How much of the input is settled, 0..1; None where its length is unknown."""
+        if self.expected is None:
+            return None
+        return min(self.settled / self.expected, 1.0) if self.expected else 1.0
+
+    @property
+    def per_second(self) -> float:
+        """Texts settled a second by this session's own requests."""
+        return (self.answered + self.failed) / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the end at the pace so far; None while there is no pace or no length."""
+        if self.expected is None or not self.per_second:
+            return None
+        return max(self.expected - self.settled, 0) / self.per_second
+
+
+@dataclass(frozen=True, slots=True)
+class BulkEnd:
+    """How a session of a bulk run ended: its last progress, and why it stopped early ("" if it did not).
+
+    unsaved: answers that are in memory only, because they could not be written down.
+    """
+
+    progress: BulkProgress
+    stopped: str = ""
+    advice: str = ""
+    cancelled: bool = False
+    unsaved: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Every text of the input has its answer, and all are kept."""
+        return not (self.stopped or self.cancelled or self.unsaved or self.progress.failed)

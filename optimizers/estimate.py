@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
@@ -16,7 +17,9 @@ from core.outcome import Usage
 from core.ports import Prompt
 from optimizers.catalogue import Catalogue, Price
 
-__all__ = ["DEFAULT_OUTPUT_TOKENS", "DEFAULT_SECONDS", "ENOUGH_HISTORY", "estimate", "estimate_tokens"]
+__all__ = [
+    "DEFAULT_OUTPUT_TOKENS", "DEFAULT_SECONDS", "ENOUGH_HISTORY", "estimate", "estimate_calls", "estimate_tokens",
+]  # fmt: skip
 
 N = TypeVar("N", int, float)
 
@@ -68,18 +71,39 @@ def estimate(
     workers: calls side by side. limits: what is known of the quota; only the low end of the time assumes that its
     burst is still free. Raises UsageError without workers.
     """
+    count, inputs = _calls(prompts, is_cached)
+    return estimate_calls(inputs, catalogue, model, history, on=on, workers=workers, limits=limits, prompts=count)
+
+
+def estimate_calls(
+    inputs: Sequence[int],
+    catalogue: Catalogue,
+    model: str,
+    history: CallHistory | None,
+    *,
+    on: date,
+    workers: int = 1,
+    limits: Limits = _NO_LIMITS,
+    prompts: int | None = None,
+    output: Range[int] = DEFAULT_OUTPUT_TOKENS,
+) -> RunEstimate:
+    """The same for calls of which the input tokens are known, one number each.
+
+    output: tokens of an answer where the history (None: calls of this kind have none) cannot tell. prompts: how many
+    the calls answer, by default one each.
+    """
     if workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
-    count, inputs = _calls(prompts, is_cached)
-    known = len(history.output_tokens) >= ENOUGH_HISTORY
-    output = _percentiles(history.output_tokens) if known else DEFAULT_OUTPUT_TOKENS
-    seconds = _percentiles(history.seconds) if known else DEFAULT_SECONDS
+    known = history is not None and len(history.output_tokens) >= ENOUGH_HISTORY
+    seconds = DEFAULT_SECONDS
+    if history is not None and known:
+        output, seconds = _percentiles(history.output_tokens), _percentiles(history.seconds)
     price = catalogue.price_of(model, on=on)
     calls, input_tokens = len(inputs), sum(inputs)
     rounds = math.ceil(calls / workers)
     day = limits.requests_per_day
     return RunEstimate(
-        prompts=count,
+        prompts=calls if prompts is None else prompts,
         calls=calls,
         input_tokens=input_tokens,
         output_tokens=Range(calls * output.low, calls * output.high),
@@ -115,8 +139,9 @@ def _percentiles(values: Sequence[N]) -> Range[N]:
 
 
 def _money(price: Price, inputs: Iterable[int], output: int) -> Decimal:
-    """Call by call: a long prompt has a price of its own."""
-    return sum((price.money(Usage(tokens, output)) for tokens in inputs), Decimal(0))
+    """Call by call, since a long prompt has a price of its own; calls of one size are reckoned together."""
+    sizes = Counter(inputs)
+    return sum((price.money(Usage(tokens, output)) * count for tokens, count in sizes.items()), Decimal(0))
 
 
 def _quota_seconds(limits: Limits, calls: int, tokens: int, *, fresh: bool) -> float:
