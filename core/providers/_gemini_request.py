@@ -12,7 +12,7 @@ from core.ports import Prompt
 from core.providers._gemini_sdk import Sdk
 from core.settings import Endpoint
 
-__all__ = ["GenerationParameters", "RequestBuilder", "identity_of"]
+__all__ = ["GenerationParameters", "RequestBuilder", "identity_of", "to_openapi"]
 
 # JSON schema words that only annotate: leaving them out changes no answer.
 _ANNOTATIONS: Final = frozenset({"$schema", "$id", "title", "default", "examples", "additionalProperties"})
@@ -71,7 +71,7 @@ class RequestBuilder:
     def _schema(self, text: str) -> Any:
         """The SDK's Schema of a JSON schema; what it cannot express is refused, not dropped in silence."""
         try:
-            return self._sdk.json_format.ParseDict(_to_openapi(json.loads(text)), self._sdk.schema())
+            return self._sdk.json_format.ParseDict(to_openapi(json.loads(text)), self._sdk.schema())
         except (ValueError, TypeError, AttributeError, self._sdk.json_format.ParseError) as error:
             raise UsageError(f"回答格式 (JSON schema) 無法使用, 請改用簡單的型別: {error}") from error
 
@@ -84,15 +84,15 @@ def identity_of(model: str, parameters: Mapping[str, Any], endpoint: Endpoint | 
     return json.dumps(known, sort_keys=True, separators=(",", ":"))
 
 
-def _to_openapi(schema: Mapping[str, Any]) -> dict[str, Any]:
+def to_openapi(schema: Mapping[str, Any]) -> dict[str, Any]:
     """JSON schema in the dialect of the service: type names in capitals, null as `nullable`."""
     converted = {
-        name: _to_openapi(value) if name in _NESTED else value
+        name: to_openapi(value) if name in _NESTED else value
         for name, value in schema.items()
         if name not in _ANNOTATIONS and name not in ("type", "properties")
     }
     if "properties" in schema:
-        converted["properties"] = {name: _to_openapi(value) for name, value in schema["properties"].items()}
+        converted["properties"] = {name: to_openapi(value) for name, value in schema["properties"].items()}
     kinds = schema.get("type")
     if isinstance(kinds, list):
         converted["nullable"] = "null" in kinds

@@ -16,12 +16,12 @@ from core.errors import ErrorKind, ModelError
 from core.providers._gemini_failures import Redactor, bad_response, service_error_from_http
 from core.settings import Secret, Settings
 
-__all__ = ["LARGEST_BODY", "GenaiClient", "open_client", "to_model_error"]
+__all__ = ["GOOGLE_URL", "LARGEST_BODY", "GenaiClient", "open_client", "to_model_error"]
 
 LARGEST_BODY: Final = 8 << 20
 _CONNECT_SECONDS: Final = 5.0
 _MOST_IDLE_CONNECTIONS: Final = 256
-_GOOGLE_URL: Final = "https://generativelanguage.googleapis.com"
+GOOGLE_URL: Final = "https://generativelanguage.googleapis.com"
 
 
 class _UnusableResponseError(Exception):
@@ -77,7 +77,7 @@ def open_client(settings: Settings, secret: Secret) -> GenaiClient:
         debug_config=DebugConfig(client_mode="", replays_directory="", replay_id=""),
         http_options=types.HttpOptions(
             # All said here, because what is not said the SDK takes from the environment.
-            base_url=_GOOGLE_URL if settings.endpoint is None else settings.endpoint.url,
+            base_url=GOOGLE_URL if settings.endpoint is None else settings.endpoint.url,
             api_version="v1beta",
             httpx_client=http_sync,
             httpx_async_client=http,

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from core.settings import Endpoint
+from tests.servers.batch_side import BatchSide
 from tests.servers.grpc_side import GrpcSide
 from tests.servers.records import Records
 from tests.servers.records import SeenRequest as SeenRequest
@@ -85,6 +86,10 @@ class LoopbackGemini:
 
     def endpoint(self, transport: str) -> Endpoint:
         return self.grpc_endpoint if transport == "grpc" else self.rest_endpoint
+
+    @property
+    def batches(self) -> BatchSide:
+        return self._rest.batches
 
     @property
     def requests(self) -> list[SeenRequest]:

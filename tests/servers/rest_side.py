@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tests.servers import _wire
+from tests.servers.batch_side import BatchSide
 from tests.servers.records import Records, SeenRequest
 from tests.servers.replies import Body, Cut, Drip, Echo, Failure, Hang, Held, Huge, Raw, Redirect, Reply, answer, echo
 
@@ -32,12 +33,13 @@ class _HttpRequest:
 
 
 class RestSide:
-    """Serves generateContent and the model's description on 127.0.0.1. Used only from the loop that started it."""
+    """Serves questions, models' descriptions and batches on 127.0.0.1. Used only from the loop that started it."""
 
     def __init__(self, records: Records, decide: Decide, *, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
         self._records = records
         self._decide = decide
+        self.batches = BatchSide(decide)
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.port = 0
@@ -82,6 +84,8 @@ class RestSide:
             return await _send(writer, 404, _JSON, b"{}")
         self._records.enter(seen)
         try:
+            if seen.method.startswith("batch "):
+                return await self._reply_to_batch(seen, request, reader, writer)
             delay, reply = self._decide(seen)
             if await _gone(reader, delay):
                 return False
@@ -104,7 +108,15 @@ class RestSide:
             return _wire.seen_generate(json.loads(request.body), **known)
         if request.verb == "GET" and resource.startswith("models/") and not action:
             return SeenRequest(method="get_model", **known)
-        return None
+        return self.batches.understand(request.verb, request.target, known)
+
+    async def _reply_to_batch(
+        self, seen: SeenRequest, request: _HttpRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        reply, headers = self.batches.serve(seen, request.target, request.body)
+        if isinstance(reply, Raw):
+            return await _send(writer, reply.status, reply.content_type, reply.data, headers)
+        return await self._reply(seen, reply, reader, writer)
 
     async def _reply(
         self, seen: SeenRequest, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
