@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import queue
-import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import Protocol, Self
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.events import Event
 from core.limits import LimiterStatistics
-from utils.console import Console, OutputClosed
+from utils.console import Console
 from utils.limiter_text import limiter_rows
+from utils.redraw import Beat, LimiterFigures, RedrawnBlock, bar
 from utils.run_progress import RunProgress
 from utils.text_width import fit
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 __all__ = ["LiveView"]
-
-REFRESH_SECONDS: Final = 0.1
-_BAR_COLUMNS: Final = 60
-_FIGURES_SECONDS: Final = 0.25
 
 
 class _Screen(Protocol):
@@ -62,8 +53,7 @@ class LiveView:
         self._clock = clock
         self._screen: _Screen = _RichScreen(console, limiter) if console.draws else _PlainScreen(console)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._draw, name="live-view", daemon=True)
+        self._beat = Beat(self._draw, start=self._screen.start, stop=self._screen.stop, name="live-view")
         self._started_at = 0.0
 
     def observe(self, event: Event) -> None:
@@ -74,34 +64,20 @@ class LiveView:
 
     def __enter__(self) -> Self:
         self._started_at = self._clock.now()
-        self._thread.start()
+        self._beat.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
-        try:
-            self._thread.join()
-        finally:
-            self._screen.stop()  # a second Ctrl-C may have cut the join short; stopping twice does no harm
+        self._beat.__exit__(kind, error, trace)
 
     def _draw(self) -> None:
-        # A fixed beat rather than a wake-up for each event: the workers need the processor more than the screen does.
-        try:
-            self._screen.start()
-            ended = False
-            while not ended:
-                ended = self._ended.wait(REFRESH_SECONDS)
-                lines = [line for event in self._happened() for line in self.progress.lines(event)]
-                if lines:
-                    self._screen.print(lines)
-                now = self._clock.now()
-                self._screen.refresh(self.progress, now, now - self._started_at)
-        except OutputClosed:
-            pass
-        finally:
-            self._screen.stop()
+        lines = [line for event in self._happened() for line in self.progress.lines(event)]
+        if lines:
+            self._screen.print(lines)
+        now = self._clock.now()
+        self._screen.refresh(self.progress, now, now - self._started_at)
 
     def _happened(self) -> list[Event]:
         return [self._events.get() for _ in range(self._events.qsize())]
@@ -134,65 +110,18 @@ class _RichScreen:
     """A bar that stays below the lines."""
 
     def __init__(self, console: Console, limiter: Callable[[], LimiterStatistics | None] | None) -> None:
-        from rich.live import Live
-
-        self._console = console
-        self._limiter = None if limiter is None else _LimiterFigures(limiter)
-        self._rich = console.rich()
-        self._live = Live(
-            console=self._rich, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
-        )
-
-    def start(self) -> None:
-        self._live.start()
-
-    def print(self, lines: list[str]) -> None:
-        self._rich.print(self._text("\n".join(lines)), soft_wrap=True)
+        self._block = RedrawnBlock(console)
+        self._limiter = None if limiter is None else LimiterFigures(limiter)
+        self.start, self.print, self.stop = self._block.start, self._block.print, self._block.stop
 
     def refresh(self, progress: RunProgress, now: float, elapsed: float) -> None:
-        self._live.update(self._picture(progress, now, elapsed), refresh=True)
-
-    def stop(self) -> None:
-        with contextlib.suppress(OutputClosed):
-            self._live.stop()
-
-    def _picture(self, progress: RunProgress, now: float, elapsed: float) -> RenderableType:
-        width = self._rich.width
+        width = self._block.width
         rows = [] if progress.is_small else [fit(line, width) for line in progress.recent]
         if progress.total:
-            rows.append(_bar(progress.finished / progress.total, min(width, _BAR_COLUMNS)))
+            rows.append(bar(progress.finished / progress.total, width))
         figures = None if self._limiter is None else self._limiter.latest(now)
         counts_down = figures is not None and figures.gate_until is not None
         rows.append(fit(progress.status(now, elapsed, quota=not counts_down), width))
         if figures is not None:
             rows += limiter_rows(figures, now, width)
-        return self._text("\n".join(rows))
-
-    def _text(self, line: str) -> RenderableType:
-        """A Text object, never markup: brackets in a task's name are just brackets."""
-        from rich.text import Text
-
-        return Text(self._console.fitted(line))
-
-
-class _LimiterFigures:
-    """The limiter's figures, not much older than _FIGURES_SECONDS. For one thread."""
-
-    def __init__(self, read: Callable[[], LimiterStatistics | None]) -> None:
-        self._read = read
-        self._figures: LimiterStatistics | None = None
-        self._next_at = -math.inf
-
-    def latest(self, now: float) -> LimiterStatistics | None:
-        if now >= self._next_at:
-            self._next_at = now + _FIGURES_SECONDS
-            try:
-                self._figures = self._read()
-            except Exception:  # noqa: BLE001 - foreign code: what it gets wrong must not end the drawing
-                self._figures = None
-        return self._figures
-
-
-def _bar(share: float, columns: int) -> str:
-    done = int(min(share, 1.0) * columns)
-    return "━" * done + "─" * (columns - done)
+        self._block.show(rows)
