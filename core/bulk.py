@@ -82,13 +82,15 @@ class BulkProgress:
 
     expected: distinct texts in the whole input, None where nobody counted. done_before: answered in an earlier
     session and met again in this one. answered, failed, requests, usage and seconds are this session's; requests
-    counts every attempt. in_flight: texts in requests that are out; waiting: texts that go out once more.
+    counts every attempt. submitted: part of a batch job that has not ended. in_flight: texts in requests that are out;
+    waiting: texts that go out once more.
     """
 
     expected: int | None = None
     read: int = 0
     twins: int = 0
     done_before: int = 0
+    submitted: int = 0
     answered: int = 0
     failed: int = 0
     in_flight: int = 0

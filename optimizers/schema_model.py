@@ -9,6 +9,7 @@ from core.errors import ErrorKind, ModelError
 from core.outcome import Answer
 from core.ports import ChatModel, Prompt
 from core.scope import Scope
+from optimizers.json_check import object_fault, read_object
 
 __all__ = ["SchemaModel"]
 
@@ -16,8 +17,8 @@ __all__ = ["SchemaModel"]
 class SchemaModel:
     """A ChatModel that checks each answer against prompt.schema; prompts without one pass through.
 
-    Understands what this program's schemas use: an object with required string properties, each with an
-    optional enum. Raises ModelError(BAD_LABEL) for anything else. Stateless, thread-safe.
+    Of a list in the answer only that it is one is checked here: whoever asked for several results judges them one by
+    one, so that a bad one does not cost the others. Raises ModelError(BAD_LABEL). Stateless, thread-safe.
     """
 
     def __init__(self, model: ChatModel) -> None:
@@ -35,18 +36,5 @@ class SchemaModel:
 
 
 def _fault(text: str, schema: dict[str, Any]) -> str:
-    """What is wrong with the text, "" if nothing is. Shows at most 40 characters of a wrong value."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return "不是 JSON"
-    if not isinstance(value, dict):
-        return "不是 JSON 物件"
-    for name in schema["required"]:
-        field = value.get(name)
-        if not isinstance(field, str) or not field.strip():
-            return f"缺少文字欄位 {name}"
-        allowed = schema["properties"][name].get("enum")
-        if allowed is not None and field not in allowed:
-            return f"{field[:40]!r} 不在 {'、'.join(allowed)} 之中"
-    return ""
+    value = read_object(text)
+    return value if isinstance(value, str) else object_fault(value, schema)

@@ -49,12 +49,16 @@ class LineDecoder:
 
     Lines end with LF, CR LF or a lone CR, nothing else. What cannot be decoded becomes � and is counted, so no
     lone surrogate comes out. Holds at most one unfinished line; one of more than most_characters raises UsageError.
-    Not thread-safe.
+    With keep_ends each line's text includes the end it had. Not thread-safe.
     """
 
-    def __init__(self, *, encoding: str | None = None, most_characters: int = MOST_CHARACTERS) -> None:
+    def __init__(
+        self, *, encoding: str | None = None, most_characters: int = MOST_CHARACTERS, keep_ends: bool = False
+    ) -> None:
         self._encoding = encoding
         self._most = most_characters
+        self._keep_ends = keep_ends
+        self._held_cr = ""  # with keep_ends: a CR at the end of a chunk waits for the LF that may follow
         self._decoder: codecs.IncrementalDecoder | None = None
         self._head = b""
         self._pending: list[str] = []
@@ -70,12 +74,17 @@ class LineDecoder:
             if len(self._head) < 3 and any(bom.startswith(self._head) for bom, _ in _BOMS):
                 return []
             data = self._start()
-        return self._split(self._decode(data))
+        text = self._decode(data)
+        if self._keep_ends:
+            text = self._held_cr + text
+            self._held_cr = text[-1:] if text.endswith("\r") else ""
+            text = text.removesuffix("\r")
+        return self._split(text)
 
     def finish(self) -> list[DecodedLine]:
         """The last line, where the input did not end with a line end."""
         data = self._start() if self._decoder is None else b""
-        lines = self._split(self._decode(data, final=True))
+        lines = self._split(self._held_cr + self._decode(data, final=True))
         if self._pending:
             lines.append(self._line(""))
         return lines
@@ -107,9 +116,9 @@ class LineDecoder:
         lines = []
         start = 0
         for end in _LINE_END.finditer(text):
-            lines.append(self._line(text[start : end.start()]))
+            lines.append(self._line(text[start : end.end() if self._keep_ends else end.start()]))
             start = end.end()
-            self._after_cr = end[0] == "\r" and start == len(text)
+            self._after_cr = end[0] == "\r" and start == len(text) and not self._keep_ends
         if start < len(text):
             self._pending.append(text[start:])
             self._pending_length += len(text) - start
@@ -128,14 +137,17 @@ class LineDecoder:
 
 
 class TextFileLines(Iterator[DecodedLine]):
-    """The lines of a text file that hold text, one at a time; the file is never read whole.
+    """The lines of a text file that hold text (keep_blank: all lines), one at a time; never the whole file.
 
     blank and replaced count the blank lines passed over and the bytes replaced so far. Iterating raises UsageError
     where the file stops being readable. Closes itself at the end; use it as a context manager to leave earlier.
     """
 
-    def __init__(self, file: BinaryIO, name: str, decoder: LineDecoder, head: bytes) -> None:
+    def __init__(
+        self, file: BinaryIO, name: str, decoder: LineDecoder, head: bytes, *, keep_blank: bool = False
+    ) -> None:
         self.name = name
+        self._keep_blank = keep_blank
         self.blank = 0
         self.replaced = 0
         self._file = file
@@ -170,14 +182,16 @@ class TextFileLines(Iterator[DecodedLine]):
     def _kept(self, lines: list[DecodedLine]) -> Iterator[DecodedLine]:
         for line in lines:
             self.replaced += line.replaced
-            if line.text.strip():
+            blank = not line.text.strip()
+            self.blank += blank
+            if self._keep_blank or not blank:
                 yield line
-            else:
-                self.blank += 1
 
 
-def read_text_lines(path: str | Path, *, encoding: str | None = None) -> TextFileLines:
+def read_text_lines(path: str | Path, *, encoding: str | None = None, keep_blank: bool = False) -> TextFileLines:
     """Open a text file for reading line by line. encoding None means UTF-8, or UTF-16 where a BOM says so.
+
+    keep_blank: blank lines are counted and come along.
 
     Raises UsageError, in one sentence for the person, for what is missing, a directory, not permitted or not text.
     """
@@ -197,7 +211,7 @@ def read_text_lines(path: str | Path, *, encoding: str | None = None) -> TextFil
     except UsageError:
         file.close()
         raise
-    return TextFileLines(file, path.name, decoder, head)
+    return TextFileLines(file, path.name, decoder, head, keep_blank=keep_blank)
 
 
 def _known(encoding: str | None) -> str | None:

@@ -62,10 +62,31 @@ _CLOSINGS = (
 def answer_text(prompt: Prompt, seed: int) -> str:
     """The whole answer: an instance of the schema, a label, a summary or an essay marked as a demonstration."""
     if prompt.schema:
-        data = _data(prompt.text)
-        result = _result(prompt.system_instruction, data, seed) or f"{MARK}{_excerpt(data, 40)}"
-        return json.dumps(_instance(json.loads(prompt.schema), data, result, seed), ensure_ascii=False)
+        schema, several = json.loads(prompt.schema), _several(prompt.text)
+        if several:
+            entry = schema["properties"]["results"]["items"]
+            results = [{**_found(prompt, entry, text, seed), "id": name} for name, text in several]
+            return json.dumps({"results": results}, ensure_ascii=False)
+        return json.dumps(_found(prompt, schema, _data(prompt.text), seed), ensure_ascii=False)
     return _result(prompt.system_instruction, _data(prompt.text), seed) or _essay(prompt.text, seed)
+
+
+def _found(prompt: Prompt, schema: Any, text: str, seed: int) -> Any:
+    """What the schema asks about one text: the same whether it is asked alone or among others."""
+    result = _result(prompt.system_instruction, text, seed) or f"{MARK}{_excerpt(text, 40)}"
+    return _instance(schema, text, result, seed)
+
+
+def _several(text: str) -> list[tuple[str, str]]:
+    """The ids and texts of a request for several; empty for any other."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    texts = data.get("texts") if isinstance(data, dict) else None
+    if not isinstance(texts, list) or not all(isinstance(each, dict) for each in texts):
+        return []
+    return [(str(each.get("id")), str(each.get("text"))) for each in texts]
 
 
 def _data(text: str) -> str:

@@ -1,0 +1,231 @@
+"""BulkRunner: every text of a long input asked once, several in one request, each answer written down at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from core.bulk import BulkEnd, BulkProgress, ItemResult, RequestCost, TextItem
+from core.clock import SYSTEM_CLOCK, Clock
+from core.errors import ModelError, ParallelProcessingError, StorageError
+from core.outcome import CallFigures, Missing, Outcome, OutcomeKind, Usage
+from core.parallel_executor import ParallelExecutor, ParallelTask
+from core.ports import ChatModel
+from core.scope import Scope
+from optimizers.analyses import Analysis
+from optimizers.bulk_request import Asked, BulkRequest, Group, halves, may_be_split
+from optimizers.journal import Journal, Standing
+from optimizers.pack_size import PackSize
+from optimizers.packing import Packer
+
+__all__ = ["BulkRunner"]
+
+_TOKENS: Final = ("prompt_tokens", "answer_tokens", "thinking_tokens")
+_MET: Final[dict[Standing, dict[str, int]]] = {
+    Standing.OPEN: {"read": 1},
+    Standing.ANSWERED: {"read": 1, "done_before": 1},
+    Standing.SETTLED: {"read": 1, "twins": 1},
+    Standing.SUBMITTED: {"read": 1, "submitted": 1},
+}
+_NOT_ASKED: Final = frozenset({OutcomeKind.CANCELLED, OutcomeKind.NOT_RUN})
+
+
+class BulkRunner:
+    """Runs one session of a bulk analysis over a journal; run() is for one thread, once.
+
+    The input is read no further ahead than the workers need, and no text is held longer than it takes to settle it,
+    so memory does not grow with the input. A text that the journal knows as answered is not asked; twins are asked
+    once. What a request leaves open, or fails with in company, goes out again in smaller groups, in the end alone.
+
+    When the scope ends nothing new is asked and what is out is dropped; the journal knows nothing of those texts and
+    the next session asks them. An error that concerns the whole run (stops_run) ends it the same way. An answer
+    that cannot be written down ends it, too, and stays in memory until save_again() succeeds.
+
+    timeout: seconds for a request of one text; each further text in it adds timeout_per_text.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: ChatModel,
+        executor: ParallelExecutor,
+        journal: Journal,
+        analysis: Analysis,
+        pack_size: PackSize | None = None,
+        timeout: float = 15.0,
+        timeout_per_text: float = 1.0,
+        expected: int | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._model = model
+        self._executor = executor
+        self._journal = journal
+        self._analysis = analysis
+        self._pack_size = pack_size if pack_size is not None else PackSize()
+        self._timeout = timeout
+        self._timeout_per_text = timeout_per_text
+        self._clock = clock
+        self._started_at = clock.now()
+        self._requests: dict[str, BulkRequest] = {}  # out
+        self._again: deque[Group] = deque()
+        self._unsettled: set[bytes] = set()
+        self._number = 0
+        self._failure: ParallelProcessingError | None = None
+        self._expected = expected
+        # Guards _counts and _unsaved; held by the run's thread, by workers and by readers for one change or look.
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()  # by the names of BulkProgress and Usage
+        self._unsaved: list[tuple[tuple[ItemResult, ...], RequestCost]] = []
+
+    def progress(self) -> BulkProgress:
+        """The run at this instant. Thread-safe."""
+        with self._lock:
+            counts = self._counts.copy()
+        usage = Usage(*(counts.pop(name, 0) for name in _TOKENS))
+        seconds = self._clock.now() - self._started_at
+        return BulkProgress(
+            expected=self._expected, pack_size=self._pack_size.size, usage=usage, seconds=seconds, **counts
+        )
+
+    def run(self, items: Iterable[TextItem], *, scope: Scope) -> BulkEnd:
+        """Ask what is to be asked. Raises what reading the input raises; how asking ended is in what it returns."""
+        self._started_at = self._clock.now()
+        packer = Packer(self._unknown(items, scope), self._pack_size)
+        with scope.child() as inner:
+            more = True
+            while more and self._failure is None and not inner.ended:
+                for _, outcome in self._executor.stream(self._tasks(packer, inner), scope=inner):
+                    self._settle(outcome, inner)
+                more = bool(self._again)
+        return self._end(scope)
+
+    def save_again(self) -> int:
+        """Write down what could not be written before; returns how many answers still are in memory only."""
+        while True:
+            with self._lock:
+                if not self._unsaved:
+                    return 0
+                results, cost = self._unsaved[0]
+            try:
+                self._journal.record(results, cost)
+            except StorageError:
+                return len(self.unsaved())
+            with self._lock:
+                del self._unsaved[0]
+
+    def unsaved(self) -> tuple[ItemResult, ...]:
+        """The answers that are in memory only."""
+        with self._lock:
+            return tuple(result for results, _ in self._unsaved for result in results)
+
+    def _unknown(self, items: Iterable[TextItem], scope: Scope) -> Iterator[TextItem]:
+        """The texts that are to be asked, each once."""
+        for item in items:
+            if scope.ended:
+                return
+            key = item.key
+            standing = Standing.SETTLED if key in self._unsettled else self._journal.standing(key)
+            self._count(**_MET[standing])
+            if standing is Standing.OPEN:
+                self._unsettled.add(key)
+                yield item
+
+    def _tasks(self, packer: Packer, scope: Scope) -> Iterator[ParallelTask]:
+        while not scope.ended:
+            group = self._next_group(packer)
+            if not group:
+                return
+            self._number += 1
+            name = f"request_{self._number}"
+            request = BulkRequest(self._model, self._analysis, group, self._record)
+            self._requests[name] = request
+            self._count(in_flight=len(group))
+            timeout = self._timeout + self._timeout_per_text * (len(group) - 1)
+            yield ParallelTask(name, f"第 {self._number} 個請求", request.ask, timeout=timeout, scoped=True)
+
+    def _next_group(self, packer: Packer) -> Group:
+        """What comes back goes out before what is new: it is older, and it is in memory."""
+        if not self._again:
+            return packer.next_pack()
+        group = self._again.popleft()
+        self._count(waiting=-len(group))
+        return group
+
+    def _settle(self, outcome: Outcome[Asked], scope: Scope) -> None:
+        request = self._requests.pop(outcome.task_id)
+        self._count(in_flight=-len(request.items))
+        self._add_cost(outcome.figures)
+        if not isinstance(outcome.value, Missing):
+            self._answered(request, outcome.value)
+        elif outcome.kind in _NOT_ASKED or _stops(outcome.error):
+            self._stop(outcome.error, scope)
+        elif len(request.items) > 1 and may_be_split(outcome):
+            self._pack_size.unusable(len(request.items))
+            self._ask_again(halves(request.items))
+        else:
+            self._failed(request, outcome, scope)
+
+    def _answered(self, request: BulkRequest, asked: Asked) -> None:
+        self._take(asked.results)
+        size, left = len(request.items), asked.open
+        if size > 1:
+            self._pack_size.answered(size, missing=len(left))
+        if left:
+            self._ask_again(halves(left) if 2 * len(left) > size else (left,))
+
+    def _failed(self, request: BulkRequest, outcome: Outcome[Asked], scope: Scope) -> None:
+        results = request.failed(outcome)
+        try:
+            self._record(results, RequestCost(outcome.figures.attempts, outcome.figures.usage))
+        except StorageError as error:
+            self._stop(error, scope)
+        self._take(results)
+
+    def _ask_again(self, groups: Sequence[Group]) -> None:
+        self._again.extend(groups)
+        self._count(waiting=sum(map(len, groups)))
+
+    def _take(self, results: Sequence[ItemResult]) -> None:
+        answered = sum(result.answered for result in results)
+        self._count(answered=answered, failed=len(results) - answered)
+        self._unsettled.difference_update(result.key for result in results)
+
+    def _stop(self, error: BaseException | None, scope: Scope) -> None:
+        """End the run; the first cause that is not the run's own ending is the one to tell."""
+        if _stops(error) and self._failure is None:
+            assert isinstance(error, ParallelProcessingError)
+            self._failure = error
+        scope.cancel()
+
+    def _record(self, results: Sequence[ItemResult], cost: RequestCost) -> None:
+        try:
+            self._journal.record(results, cost)
+        except StorageError:
+            with self._lock:
+                self._unsaved.append((tuple(results), cost))
+            raise
+
+    def _add_cost(self, figures: CallFigures) -> None:
+        usage = figures.usage
+        self._count(
+            requests=figures.attempts,
+            prompt_tokens=usage.prompt_tokens,
+            answer_tokens=usage.answer_tokens,
+            thinking_tokens=usage.thinking_tokens,
+        )
+
+    def _count(self, **more: int) -> None:
+        with self._lock:
+            self._counts.update(more)
+
+    def _end(self, scope: Scope) -> BulkEnd:
+        failure, unsaved = self._failure, len(self.unsaved())
+        if failure is None:
+            return BulkEnd(self.progress(), cancelled=scope.ended, unsaved=unsaved)
+        return BulkEnd(self.progress(), failure.reason, failure.advice, unsaved=unsaved)
+
+
+def _stops(error: BaseException | None) -> bool:
+    return isinstance(error, StorageError) or (isinstance(error, ModelError) and error.stops_run)

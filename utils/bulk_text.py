@@ -1,0 +1,101 @@
+"""Bulk runs → text: how one stands, and how it ended. Pure; whole lines without a final line end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from core.bulk import BulkEnd, BulkProgress
+from utils.cost_text import duration_text
+from utils.neutralise import neutralise
+from utils.text_width import cell_width, fit, one_line, pad
+
+__all__ = ["distribution_text", "end_text", "failures_text", "progress_line"]
+
+_BAR_CELLS: Final = 30
+_MOST_LABELS: Final = 20
+_MOST_REASONS: Final = 10
+_LABEL_CELLS: Final = 24
+
+
+def progress_line(progress: BulkProgress, *, money: str = "") -> str:
+    """The counts of a run on one line, the most telling first, so that a narrow screen cuts off the least."""
+    total = "" if progress.expected is None else f"/{progress.expected:,}"
+    parts = [f"{progress.settled:,}{total}"]
+    if progress.share is not None:
+        parts[0] += f" ({progress.share:.0%})"
+    if progress.eta:
+        parts.append(f"剩約 {duration_text(progress.eta)}")
+    parts.append(f"{progress.per_second:,.1f} 則/s")
+    parts += [f"✅ {progress.answered:,}", f"❌ {progress.failed:,}"]
+    if progress.done_before:
+        parts.append(f"先前完成 {progress.done_before:,}")
+    parts.append(f"請求 {progress.requests:,} (每次 {progress.pack_size} 則)")
+    parts.append(f"{progress.usage.total_tokens:,} tokens{', ' + money if money else ''}")
+    return " · ".join(parts)
+
+
+def end_text(end: BulkEnd) -> str:
+    """How a session ended: what was done, what is left, and what to do about it."""
+    progress = end.progress
+    lines = [_headline(end)]
+    lines.append(
+        f"  這次: 回答 {progress.answered:,} 則, 失敗 {progress.failed:,} 則, 請求 {progress.requests:,} 次, "
+        f"{progress.usage.total_tokens:,} tokens, {duration_text(progress.seconds)}"
+    )
+    if progress.done_before or progress.twins:
+        lines.append(f"  先前已完成 {progress.done_before:,} 則, 重複的文字 {progress.twins:,} 則 (只問一次)")
+    if end.unsaved:
+        lines.append(f"  ⚠️ {end.unsaved:,} 則回答還沒有存下, 只在記憶體裡")
+    if end.stopped:
+        lines.append(f"  原因: {neutralise(one_line(end.stopped))}")
+    if end.advice:
+        lines.append(f"💡 {neutralise(one_line(end.advice))}")
+    return "\n".join(lines)
+
+
+def _headline(end: BulkEnd) -> str:
+    progress = end.progress
+    left = "" if progress.expected is None else f", 還有 {max(progress.expected - progress.settled, 0):,} 則沒有問"
+    if end.stopped:
+        return f"🛑 批次停下來了{left}"
+    if end.cancelled:
+        return f"⏸️ 批次已暫停{left}; 已有的結果都保留, 再執行同一個檔案就會接著做"
+    if progress.failed:
+        return f"⚠️ 批次完成, 有 {progress.failed:,} 則沒有結果; 再執行一次會只重問這些"
+    return "🎉 批次完成, 每一則都有結果"
+
+
+def distribution_text(counts: Mapping[str, int], *, title: str, width: int = 80) -> str:
+    """How often each label was given, as bars; the most frequent first."""
+    total = sum(counts.values())
+    if not total:
+        return f"{title}: 還沒有結果"
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    shown = [(fit(neutralise(one_line(label)), _LABEL_CELLS), count) for label, count in ordered[:_MOST_LABELS]]
+    column = max(cell_width(label) for label, _ in shown)
+    lines = [f"{title}:"]
+    for label, count in shown:
+        bar = "█" * max(1, math.floor(_bar_cells(width, column) * count / total))
+        lines.append(f"  {pad(label, column)} {count:>8,} {count / total:>6.1%} {bar}")
+    if len(ordered) > _MOST_LABELS:
+        rest = sum(count for _, count in ordered[_MOST_LABELS:])
+        lines.append(f"  … 另有 {len(ordered) - _MOST_LABELS:,} 種, 共 {rest:,} 則")
+    return "\n".join(lines)
+
+
+def failures_text(reasons: Mapping[str, int]) -> str:
+    """Why texts have no result, the most frequent reason first; empty where all have one."""
+    if not reasons:
+        return ""
+    ordered: Sequence[tuple[str, int]] = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    lines = [f"❌ 沒有結果的 {sum(reasons.values()):,} 則:"]
+    lines += [f"  {count:>8,}  {fit(neutralise(one_line(reason)), 100)}" for reason, count in ordered[:_MOST_REASONS]]
+    if len(ordered) > _MOST_REASONS:
+        lines.append(f"  … 另有 {len(ordered) - _MOST_REASONS:,} 種原因")
+    return "\n".join(lines)
+
+
+def _bar_cells(width: int, column: int) -> int:
+    return max(1, min(_BAR_CELLS, width - column - 20))

@@ -1,0 +1,121 @@
+"""`ask`: a query set from a file or a pipe, without a question to the person."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import UsageError
+from core.outcome import MISSING, Answer, Outcome, RunReport
+from core.ports import Prompt
+from core.scope import Scope
+from utils.console import Console
+from utils.cost_text import estimate_text, run_cost_line
+from utils.interrupts import Interrupts
+from utils.live_view import LiveView
+from utils.rendering import answer_text
+from utils.text_decoding import DecodedLine, LineDecoder, read_text_lines, replaced_note
+from workflows.engine import Engine
+from workflows.exit_codes import INTERRUPTED, OK, PARTIAL
+
+__all__ = ["CommandLine", "add_ask_options", "ask_command"]
+
+ASK_ABOVE = 50  # a larger run is started only after a yes
+_CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """What a command works with: results go to out, everything else to notes."""
+
+    engine: Engine
+    out: Console
+    notes: Console
+    interrupts: Interrupts
+
+    def agrees(self, *, yes: bool, question: str) -> None:
+        """Get the person's yes to a large run. Raises UsageError where there is none and nobody to ask."""
+        if yes:
+            return
+        if not self.notes.is_interactive:
+            raise UsageError("要執行的數量較多, 請加上 --yes 表示同意")
+        answer = self.notes.ask(f"{question} (y/N): ")
+        if answer.strip().lower() not in ("y", "yes", "是", "好"):
+            raise UsageError("沒有執行, 因為沒有得到同意")
+
+
+def add_ask_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="每行一個問題的文字檔; - 表示標準輸入")
+    parser.add_argument("--encoding", help="檔案的編碼, 例如 big5 (預設: UTF-8, 或由 BOM 判斷)")
+    parser.add_argument("--json", action="store_true", help="每個問題輸出一行 JSON")
+    parser.add_argument("--yes", action="store_true", help=f"超過 {ASK_ABOVE} 個問題也直接執行")
+
+
+def ask_command(options: argparse.Namespace, line: CommandLine) -> int:
+    """Ask every line of the file and write each answer whole. Raises ParallelProcessingError as the menu does."""
+    queries = list(_queries(options, line))
+    if not queries:
+        raise UsageError("沒有問題可以問, 請給每行一個問題的檔案")
+    line.engine.wait_until_loaded()
+    if len(queries) > ASK_ABOVE:
+        line.notes.write_line(estimate_text(line.engine.estimate(map(Prompt, queries))))
+        line.agrees(yes=options.yes, question="要執行嗎?")
+    scope = Scope()
+    with LiveView(line.notes) as view, line.interrupts.during(scope.cancel):
+        state = line.engine.ask(queries, scope=scope, observer=view.observe)
+    report: RunReport[Answer] = state["report"]
+    for text in _shown(queries, report, as_json=options.json):
+        line.out.write_block(text + "\n")
+    if line.engine.last_run is not None:
+        line.notes.write_line(run_cost_line(line.engine.last_run))
+    if scope.cancelled:
+        return INTERRUPTED
+    return OK if report.all_answered else PARTIAL
+
+
+def _queries(options: argparse.Namespace, line: CommandLine) -> Iterator[str]:
+    for decoded in _stdin_lines(options.encoding) if options.file == "-" else _file_lines(options):
+        if decoded.replaced:
+            line.notes.write_line(replaced_note(decoded))
+        if decoded.text.strip():
+            yield decoded.text.strip()
+
+
+def _file_lines(options: argparse.Namespace) -> Iterator[DecodedLine]:
+    with read_text_lines(Path(options.file), encoding=options.encoding) as lines:
+        yield from lines
+
+
+def _stdin_lines(encoding: str | None) -> Iterator[DecodedLine]:
+    decoder = LineDecoder(encoding=encoding)
+    while data := sys.stdin.buffer.read1(_CHUNK):
+        yield from decoder.feed(data)
+    yield from decoder.finish()
+
+
+def _shown(queries: Sequence[str], report: RunReport[Answer], *, as_json: bool) -> Iterator[str]:
+    for number, (query, outcome) in enumerate(zip(queries, report.outcomes, strict=True), 1):
+        yield _as_json(number, query, outcome) if as_json else answer_text(number, query, outcome) + "\n"
+
+
+def _as_json(number: int, query: str, outcome: Outcome[Answer]) -> str:
+    answer = None if outcome.value is MISSING else outcome.value
+    row: dict[str, object] = {
+        "number": number,
+        "question": query,
+        "outcome": outcome.kind.value,
+        "answer": None if answer is None else answer.text,
+        "reason": outcome.reason,
+        "model": "" if answer is None else answer.model,
+        "source": "" if answer is None else answer.source.value,
+        "truncated": answer is not None and answer.truncated,
+        "seconds": round(outcome.run_seconds, 6),
+        "attempts": outcome.figures.attempts,
+        "tokens": 0 if answer is None else answer.usage.total_tokens,
+    }
+    # ASCII escapes: a line stays a line, whatever separators and control characters the answer holds.
+    return json.dumps(row, ensure_ascii=True)
