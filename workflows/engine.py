@@ -14,14 +14,16 @@ from core.clock import SYSTEM_CLOCK, Clock
 from core.cost import RunEstimate, Spend
 from core.errors import ErrorKind, ModelError, ParallelProcessingError, ScopeError
 from core.events import Observer, TaskFinished
+from core.limits import LimiterStatistics, Limits
 from core.outcome import Outcome
 from core.parallel_executor import ParallelExecutor
-from core.ports import Prompt
+from core.ports import ChatModel, Prompt
 from core.scope import Scope
 from core.settings import Settings
 from optimizers.cache_manager import CacheManager
 from optimizers.cost_ledger import CostLedger
 from optimizers.spending_cap import SpendingCap
+from utils.call_breakdown import CallBreakdown
 from utils.performance_monitor import PerformanceMonitor
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class Engine:
         self.monitor = PerformanceMonitor(clock=clock)
         self.ledger = CostLedger(clock=clock)
         self.last_run: Spend | None = None
+        self.breakdown = CallBreakdown()
         self._cap = _cap(settings, self.ledger)
         self.problem: ParallelProcessingError | None = None
         self._clock = clock
@@ -82,7 +85,7 @@ class Engine:
 
         graph = self._load().graph
         state = ParallelWorkflowState()
-        with self._accounted(), self.monitor.measure("parallel_workflow"):
+        with self.accounted(), self.monitor.measure("parallel_workflow"):
             for mode, part in graph.stream(
                 {"user_queries": queries}, context=RunContext(scope), stream_mode=["custom", "values"]
             ):
@@ -108,7 +111,7 @@ class Engine:
             on_answer=self.ledger.note_answer,
             clock=self._clock,
         )
-        with self._accounted(), self.monitor.measure("batch_analysis"):
+        with self.accounted(), self.monitor.measure("batch_analysis"):
             for index, outcome in processor.analyze(texts, analysis, kept=kept, scope=scope):
                 self._note(TaskFinished(outcome))
                 yield index, outcome
@@ -126,10 +129,25 @@ class Engine:
             self.ledger.history(identity),
             on=datetime.fromtimestamp(self._clock.wall(), UTC).date(),
             workers=self.executor.max_workers,
+            limits=self.limits(),
         )
 
+    def chat_model(self) -> ChatModel:
+        """The model with everything in front of it but the cache; waits until it is loaded."""
+        return self._load().parts.model
+
+    def limits(self) -> Limits:
+        """The configured limits in force."""
+        return self._load().parts.limiter.limits
+
+    def limiter_figures(self) -> LimiterStatistics | None:
+        """How the limiter stands; None until the model is loaded. Never waits."""
+        if not self._loaded.done() or self._loaded.exception() is not None:
+            return None
+        return self._loaded.result().parts.limiter.statistics()
+
     @contextmanager
-    def _accounted(self) -> Iterator[None]:
+    def accounted(self) -> Iterator[None]:
         """Around a run: what it cost is in last_run afterwards, and the spending cap counts from here."""
         if self._cap is not None:
             self._cap.start_run()
@@ -184,6 +202,7 @@ class Engine:
     def _note(self, event: Any) -> None:
         if isinstance(event, TaskFinished) and event.outcome.started_at is not None:
             self.monitor.record("task", event.outcome.run_seconds, ok=event.outcome.answered)
+            self.breakdown.add(event.outcome)
 
     def _note_call(self, record: CallRecord) -> None:
         self.monitor.record("model_call", record.seconds, ok=record.ok)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from core.clock import SYSTEM_CLOCK
 from core.outcome import Answer, Outcome, RunReport
 from core.ports import Prompt
 from core.scope import Scope
@@ -71,7 +72,8 @@ class Session:
         if not self._agrees_to(len(queries), map(Prompt, queries), "個問題"):
             return
         scope = Scope()
-        with LiveView(self._console) as view, self._interrupts.during(scope.cancel):
+        limiter = self._engine.limiter_figures
+        with LiveView(self._console, limiter=limiter) as view, self._interrupts.during(scope.cancel):
             state = self._engine.ask(list(queries), scope=scope, observer=view.observe)
         self._console.discard_typed()
         self._last = queries, state["report"]
@@ -92,6 +94,7 @@ class Session:
         """4: what was measured, and the executor's figures."""
         self._console.write_line(self._engine.monitor.report_text())
         self._console.write_line("\n" + executor_text(self._engine.executor.statistics()))
+        self._console.write_line("\n" + self._breakdown_text())
         self._console.write_line("\n" + cost_report_text(self._engine.ledger.totals(), self._engine.last_run))
 
     def clear_cache(self) -> None:
@@ -173,7 +176,7 @@ class Session:
         self._console.write_line(f"📦 開始批次處理{count} ({analysis.title})")
         kept: list[str] = []
         outcomes: dict[int, Outcome[str]] = {}
-        with LiveView(self._console, total=total) as view:
+        with LiveView(self._console, total=total, limiter=self._engine.limiter_figures) as view:
             scope = Scope(observer=view.observe)
             with self._interrupts.during(scope.cancel):
                 outcomes.update(self._engine.analyze(texts, analysis, kept=kept, scope=scope))
@@ -189,6 +192,14 @@ class Session:
         if number is None:
             self._console.write_line(_INVALID)
         return number
+
+    def _breakdown_text(self) -> str:
+        return self._engine.breakdown.text(
+            self._engine.limiter_figures(),
+            SYSTEM_CLOCK.now(),
+            width=self._console.width,
+            ascii_only=not self._console.is_unicode,
+        )
 
     def _tell_cost(self) -> None:
         if self._engine.last_run is not None:
