@@ -15,6 +15,7 @@ from typing import Final
 from core.errors import ParallelProcessingError, SettingsError
 from core.settings import Settings, load_settings
 from utils.console import Console, OutputClosed
+from utils.failure_text import failure_text
 from utils.interrupts import Interrupts
 from utils.line_input import Entry, Pasted
 from utils.rendering import banner_text, menu_text
@@ -41,7 +42,13 @@ _EPILOG: Final = """\
   OFFLINE_FAULTS=hang@0.3 python main.py          離線示範模型, 三成的問題沒有回應
   printf '2\\n問題一\\n問題二\\n\\n6\\n' | python main.py  從管線輸入
 
-結束代碼: 0 正常離開, 1 錯誤, 2 參數或設定有誤, 130 以 Ctrl-C 中斷
+指令 (不用選單, 適合排程與管線; 細節見 python main.py COMMAND --help):
+  python main.py ask 問題.txt --json > 回答.jsonl
+  cat 問題.txt | python main.py ask -
+  python main.py analyze 評論.csv --column 內容 --type sentiment --out 結果.csv --yes
+  python main.py analyze 信件.txt --type category --labels 帳務,技術,其他 --out 報告.html
+
+結束代碼: 0 正常離開或全部有回答, 1 錯誤, 2 參數或設定有誤, 3 只有部分有回答, 130 以 Ctrl-C 中斷
 """
 
 
@@ -54,6 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _set_up_logging(debug=options.debug)
     with Console() as console, Interrupts() as interrupts:
         try:
+            if getattr(options, "command", None) is not None:
+                from workflows.command_line import run_program
+
+                return run_program(options, console, interrupts)
             return _start(console, interrupts, debug=options.debug)
         except OutputClosed as closed:
             if closed.detail:
@@ -85,7 +96,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--debug", action="store_true", help="發生錯誤時顯示完整的追蹤訊息")
     parser.add_argument("--version", action="version", version=f"parallel_processing {VERSION}")
-    return parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given:  # the commands cost time that the menu does not have
+        from workflows.command_line import add_commands
+
+        add_commands(parser)
+    return parser.parse_args(given)
 
 
 def _set_up_logging(*, debug: bool) -> None:
@@ -161,16 +177,11 @@ def _guarded(console: Console, action: Callable[[], None], *, debug: bool) -> No
     """Errors end the action, not the program: one sentence, and the traceback only with --debug."""
     try:
         action()
-    except ParallelProcessingError as error:
-        console.write_line(f"❌ {error.reason}" + (f"\n💡 {error.advice}" if error.advice else ""))
     except (OutputClosed, EOFError):
         raise
     except Exception as error:  # noqa: BLE001 - a bug must bring the menu back, not end the program
-        if isinstance(error, ImportError) and error.name:
-            console.write_line(f"❌ 載入不了套件 {error.name}, 請執行 pip install -r requirements.txt 後重新啟動")
-        else:
-            console.write_line(f"❌ 程式發生未預期的錯誤 ({type(error).__name__}); 加上 --debug 重新啟動可看到細節")
-        if debug:
+        console.write_line(failure_text(error))
+        if debug and not isinstance(error, ParallelProcessingError):
             console.note(traceback.format_exc())
 
 

@@ -11,12 +11,20 @@ from utils.cost_text import duration_text
 from utils.neutralise import neutralise
 from utils.text_width import cell_width, fit, one_line, pad
 
-__all__ = ["distribution_text", "end_text", "failures_text", "progress_line"]
+__all__ = ["distribution_text", "end_text", "failures_text", "preview_text", "progress_line"]
 
 _BAR_CELLS: Final = 30
 _MOST_LABELS: Final = 20
 _MOST_REASONS: Final = 10
 _LABEL_CELLS: Final = 24
+
+
+def preview_text(first: Sequence[str], counts: Mapping[str, int], *, width: int = 80) -> str:
+    """What a look at the input found: its first texts, and how many there are of each kind that occurs."""
+    lines = ["🔎 輸入預覽:"]
+    lines += ["  " + fit(f"{number}. {neutralise(one_line(text))}", width - 2) for number, text in enumerate(first, 1)]
+    lines.append("  " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count))
+    return "\n".join(lines)
 
 
 def progress_line(progress: BulkProgress, *, money: str = "") -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 from core.outcome import MISSING, Missing
 from utils.line_input import Entry, EntryReader, Pasted, PipeReader, QuerySet, collect_queries
-from utils.neutralise import neutralise
+from utils.neutralise import json_line, neutralise
 from utils.output_stream import OutputClosed, OutputStream, is_terminal
 
 if TYPE_CHECKING:
@@ -121,6 +121,13 @@ class Console:
     def write_block(self, text: str) -> None:
         """Write text that may already end its last line."""
         self.write_line(text.removesuffix("\n"))
+
+    def write_data(self, value: object) -> None:
+        """Write a value as one line of JSON for another program: never wrapped, in ASCII where the output needs it."""
+        text = json_line(value)
+        if self._out.encodable(text) != text:
+            text = json_line(value, ascii_only=True)
+        self._out.write(text + "\n")
 
     def note(self, text: str) -> None:
         """Tell the person something beside the result: on stderr, so that a piped result stays clean.

@@ -10,7 +10,7 @@ from typing import Final, TextIO
 
 from utils.export_rows import KIND_TITLES, ExportHead, ExportRow, figures, shortened, value_text
 
-__all__ = ["defused", "plain", "write_csv", "write_jsonl", "write_markdown"]
+__all__ = ["defused", "plain", "row_object", "write_csv", "write_jsonl", "write_markdown"]
 
 _SHOWN_CHARACTERS: Final = 200
 _BEFORE: Final = ("編號", "行", "文字", "結果")
@@ -55,6 +55,20 @@ def write_jsonl(file: TextIO, head: ExportHead, rows: Iterable[ExportRow]) -> in
             line = line.replace(end, escape)
         file.write(f"{line}\n")
     return count
+
+
+def row_object(row: ExportRow) -> dict[str, object]:
+    """The row as JSON has it."""
+    return {
+        "number": row.number,
+        "line": row.line,
+        "text": row.text,
+        "kind": row.kind.value,
+        "values": dict(row.values),
+        "reason": row.reason,
+        "attempts": row.attempts,
+        "seconds": row.seconds,
+    }
 
 
 def write_csv(file: TextIO, head: ExportHead, rows: Iterable[ExportRow]) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
-__all__ = ["neutralise"]
+__all__ = ["json_line", "neutralise"]
 
 # C0 except tab and newline, DEL, C1; then what reorders or hides text: soft hyphen, Arabic letter mark, Mongolian
 # vowel separator, zero-width space, direction marks, line and paragraph separators, bidi embeddings and overrides,
@@ -31,6 +32,18 @@ def neutralise(text: str, *, keep_newlines: bool = True) -> str:
     if not _FORBIDDEN.search(text):
         return text
     return _FORBIDDEN.sub(_visible, text.replace("\r\n", "\n"))
+
+
+def json_line(value: object, *, ascii_only: bool = False) -> str:
+    """The value as JSON on one line, in which nothing can act on a terminal: such characters are JSON's own escapes.
+
+    Nothing is lost: a reader of JSON gets the characters themselves. NaN and infinities become null.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=ascii_only, allow_nan=False)
+    except ValueError:
+        text = json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None), ensure_ascii=ascii_only)
+    return _FORBIDDEN.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def _visible(match: re.Match[str]) -> str:

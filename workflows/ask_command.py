@@ -3,49 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from core.errors import UsageError
-from core.outcome import MISSING, Answer, Outcome, RunReport
+from core.outcome import Answer, Missing, Outcome, RunReport
 from core.ports import Prompt
 from core.scope import Scope
-from utils.console import Console
 from utils.cost_text import estimate_text, run_cost_line
-from utils.interrupts import Interrupts
 from utils.live_view import LiveView
 from utils.rendering import answer_text
 from utils.text_decoding import DecodedLine, LineDecoder, read_text_lines, replaced_note
-from workflows.engine import Engine
+from workflows.command_line import ASK_ABOVE, CommandLine
 from workflows.exit_codes import INTERRUPTED, OK, PARTIAL
 
-__all__ = ["CommandLine", "add_ask_options", "ask_command"]
+__all__ = ["add_ask_options", "ask_command"]
 
-ASK_ABOVE = 50  # a larger run is started only after a yes
-_CHUNK = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class CommandLine:
-    """What a command works with: results go to out, everything else to notes."""
-
-    engine: Engine
-    out: Console
-    notes: Console
-    interrupts: Interrupts
-
-    def agrees(self, *, yes: bool, question: str) -> None:
-        """Get the person's yes to a large run. Raises UsageError where there is none and nobody to ask."""
-        if yes:
-            return
-        if not self.notes.is_interactive:
-            raise UsageError("要執行的數量較多, 請加上 --yes 表示同意")
-        answer = self.notes.ask(f"{question} (y/N): ")
-        if answer.strip().lower() not in ("y", "yes", "是", "好"):
-            raise UsageError("沒有執行, 因為沒有得到同意")
+_CHUNK: Final = 64 * 1024
 
 
 def add_ask_options(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +44,11 @@ def ask_command(options: argparse.Namespace, line: CommandLine) -> int:
     with LiveView(line.notes) as view, line.interrupts.during(scope.cancel):
         state = line.engine.ask(queries, scope=scope, observer=view.observe)
     report: RunReport[Answer] = state["report"]
-    for text in _shown(queries, report, as_json=options.json):
-        line.out.write_block(text + "\n")
+    for number, (query, outcome) in enumerate(zip(queries, report.outcomes, strict=True), 1):
+        if options.json:
+            line.out.write_data(_as_row(number, query, outcome))
+        else:
+            line.out.write_line(answer_text(number, query, outcome) + "\n")
     if line.engine.last_run is not None:
         line.notes.write_line(run_cost_line(line.engine.last_run))
     if scope.cancelled:
@@ -92,19 +71,14 @@ def _file_lines(options: argparse.Namespace) -> Iterator[DecodedLine]:
 
 def _stdin_lines(encoding: str | None) -> Iterator[DecodedLine]:
     decoder = LineDecoder(encoding=encoding)
-    while data := sys.stdin.buffer.read1(_CHUNK):
+    while data := sys.stdin.buffer.read(_CHUNK):
         yield from decoder.feed(data)
     yield from decoder.finish()
 
 
-def _shown(queries: Sequence[str], report: RunReport[Answer], *, as_json: bool) -> Iterator[str]:
-    for number, (query, outcome) in enumerate(zip(queries, report.outcomes, strict=True), 1):
-        yield _as_json(number, query, outcome) if as_json else answer_text(number, query, outcome) + "\n"
-
-
-def _as_json(number: int, query: str, outcome: Outcome[Answer]) -> str:
-    answer = None if outcome.value is MISSING else outcome.value
-    row: dict[str, object] = {
+def _as_row(number: int, query: str, outcome: Outcome[Answer]) -> Mapping[str, object]:
+    answer = None if isinstance(outcome.value, Missing) else outcome.value
+    return {
         "number": number,
         "question": query,
         "outcome": outcome.kind.value,
@@ -117,5 +91,3 @@ def _as_json(number: int, query: str, outcome: Outcome[Answer]) -> str:
         "attempts": outcome.figures.attempts,
         "tokens": 0 if answer is None else answer.usage.total_tokens,
     }
-    # ASCII escapes: a line stays a line, whatever separators and control characters the answer holds.
-    return json.dumps(row, ensure_ascii=True)

@@ -1,0 +1,193 @@
+"""One bulk run from the look at its input to the export: source, journal, runner and writer put together."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from core.bulk import BatchSpec, BulkEnd, BulkProgress
+from core.clock import SYSTEM_CLOCK, Clock
+from core.cost import RunEstimate
+from core.outcome import OutcomeKind
+from core.scope import Scope
+from optimizers.analyses import Analysis
+from optimizers.bulk_runner import BulkRunner
+from optimizers.journal import Journal, Standing
+from optimizers.pack_size import PackSize
+from utils.bulk_text import distribution_text, failures_text, preview_text
+from utils.cost_text import estimate_text
+from utils.exports import ExportField, ExportHead, ExportRow, export
+from utils.source_preview import SourcePreview, look_at
+from utils.text_source import TextSource
+
+if TYPE_CHECKING:
+    from workflows.engine import Engine
+
+__all__ = ["BulkJob", "bulk_directory"]
+
+
+def bulk_directory() -> Path:
+    """Where journals are kept: the person's own state folder."""
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("parallel_processing")) / "bulk"
+
+
+class BulkJob:
+    """A file and an analysis. A context manager: inside, no other process can run the same batch.
+
+    Use: look(), perhaps estimate(), run(), export(). For one thread; progress() for any. Raises UsageError for an
+    input that cannot be read, JournalBusyError and StorageError for a journal that cannot be had.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: TextSource,
+        analysis: Analysis,
+        *,
+        pack: int | None = None,
+        directory: Path | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        on_note: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._engine = engine
+        self.source = source
+        self.analysis = analysis
+        self._pack_size = PackSize(fixed=pack)
+        self._clock = clock
+        self.preview: SourcePreview | None = None
+        self._runner: BulkRunner | None = None
+        self.model = engine.chat_model().identity
+        spec = BatchSpec(str(source.path.resolve()), source.options.spec, analysis.spec, self.model)
+        self.journal = Journal(directory or bulk_directory(), spec, clock=clock, on_note=on_note)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.journal.close()
+
+    def look(self, scope: Scope) -> SourcePreview:
+        """Read the whole input once: how much there is and how much of it is new."""
+        done = functools.partial(_is_done, self.journal)
+        self.preview = look_at(self.source, done, check=scope.check)
+        self.journal.set_expected(self.preview.distinct)
+        return self.preview
+
+    def estimate(self) -> RunEstimate:
+        """What asking the rest will take; after look()."""
+        from optimizers.bulk_estimate import estimate_bulk
+        from optimizers.catalogue import load_catalogue, model_name
+
+        assert self.preview is not None
+        return estimate_bulk(
+            self.preview.sample,
+            self.preview.to_ask,
+            self.analysis,
+            self._pack_size.size,
+            load_catalogue(),
+            model_name(self.model),
+            self._engine.ledger.history(self.model),
+            on=datetime.fromtimestamp(self._clock.wall(), UTC).date(),
+            workers=self._engine.executor.max_workers,
+            limits=self._engine.limits(),
+        )
+
+    def run(self, scope: Scope) -> BulkEnd:
+        """Ask what has no result yet."""
+        self._runner = BulkRunner(
+            model=self._engine.chat_model(),
+            executor=self._engine.executor,
+            journal=self.journal,
+            analysis=self.analysis,
+            pack_size=self._pack_size,
+            timeout=self._engine.settings.query_timeout,
+            expected=None if self.preview is None else self.preview.distinct,
+            clock=self._clock,
+        )
+        with self._engine.accounted(), self._engine.monitor.measure("batch_analysis"):
+            end = self._runner.run(self.source.items(), scope=scope)
+        self.journal.set_finished(end.complete)
+        return end
+
+    def progress(self) -> BulkProgress:
+        """How the run stands. Thread-safe."""
+        return BulkProgress() if self._runner is None else self._runner.progress()
+
+    def save_again(self) -> int:
+        """Try once more to write down what could not be; returns how many answers are still in memory only."""
+        return 0 if self._runner is None else self._runner.save_again()
+
+    def preview_text(self, *, width: int) -> str:
+        """What look() found, and what asking the rest will take."""
+        assert self.preview is not None
+        preview = self.preview
+        text = preview_text(
+            [item.text for item in preview.rows],
+            {"文字": preview.texts, "重複": preview.twins, "先前完成": preview.done, "空白": preview.blank,
+             "略過": preview.skipped, "要問": preview.to_ask},
+            width=width,
+        )  # fmt: skip
+        return f"{text}\n{estimate_text(self.estimate(), what='則文字')}" if preview.to_ask else text
+
+    def results_text(self, *, width: int) -> str:
+        """How often each label was found, and why texts have no result."""
+        parts = [
+            distribution_text(self.journal.distribution(each.name), title=_title(each.name), width=width)
+            for each in self.analysis.fields
+            if each.labels or each.type == "boolean"
+        ]
+        return "\n".join(filter(None, [*parts, failures_text(self.journal.failures())]))
+
+    def rows(self) -> Iterator[ExportRow]:
+        """Every text of the input in its order, with what became of it; twins have the same result."""
+        for item in self.source.items():
+            result = self.journal.get(item.key)
+            if result is None:
+                yield ExportRow(item.number, item.line, item.text, OutcomeKind.NOT_RUN, reason="還沒有問")
+            else:
+                values = json.loads(result.values) if result.answered else {}
+                yield ExportRow(
+                    item.number, item.line, item.text, result.kind, values, result.reason, result.attempts,
+                    result.seconds,
+                )  # fmt: skip
+
+    def export(self, path: Path, format: str | None = None, *, overwrite: bool = False) -> int:
+        """Write all rows to the file; see utils.exports.export."""
+        return export(path, format, self.head(), self.rows(), overwrite=overwrite, inputs=[self.source.path])
+
+    def head(self) -> ExportHead:
+        from optimizers.catalogue import model_name
+
+        totals = self.journal.totals()
+        return ExportHead(
+            title=f"批次文字分析: {self.analysis.title}",
+            source=self.source.path.name,
+            model=model_name(self.model),
+            analysis=self.analysis.title,
+            fields=tuple(ExportField(each.name, _title(each.name), bool(each.labels)) for each in self.analysis.fields),
+            created=self._clock.wall(),
+            counts=self.journal.counts(),
+            requests=totals.requests,
+            prompt_tokens=totals.usage.prompt_tokens,
+            answer_tokens=totals.usage.answer_tokens + totals.usage.thinking_tokens,
+        )
+
+
+def _is_done(journal: Journal, key: bytes) -> bool:
+    return journal.standing(key) in (Standing.ANSWERED, Standing.SUBMITTED)
+
+
+def _title(name: str) -> str:
+    return "分析結果" if name == "result" else name

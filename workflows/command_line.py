@@ -1,0 +1,88 @@
+"""The program without its menu: commands for scripts and pipes. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from core.errors import ParallelProcessingError, SettingsError, UsageError
+from core.settings import load_settings
+from utils.console import Console, OutputClosed
+from utils.failure_text import failure_text
+from utils.interrupts import Interrupts
+from workflows.engine import Engine
+from workflows.exit_codes import ERROR, USAGE
+
+__all__ = ["ASK_ABOVE", "CommandLine", "add_commands", "run_command", "run_program"]
+
+ASK_ABOVE: Final = 50  # a larger run is started only after a yes
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """What a command works with: results go to out, everything else to notes."""
+
+    engine: Engine
+    out: Console
+    notes: Console
+    interrupts: Interrupts
+
+    def agrees(self, *, yes: bool, question: str) -> None:
+        """Get the person's yes to a large run. Raises UsageError where there is none."""
+        if yes:
+            return
+        if not (self.notes.is_interactive and self.notes.is_terminal):
+            raise UsageError("要執行的數量較多, 請加上 --yes 表示同意")
+        if self.notes.ask(f"{question} (y/N): ").strip().lower() not in ("y", "yes", "是", "好"):
+            raise UsageError("沒有執行, 因為沒有得到同意")
+
+
+class _Subparsers(Protocol):
+    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...
+
+
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Add the commands to the program's own parser."""
+    from workflows.analyze_command import add_analyze_options
+    from workflows.ask_command import add_ask_options
+
+    commands: _Subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="指令")
+    add_ask_options(commands.add_parser("ask", help="問檔案裡的每個問題", description="每行一個問題, 同時詢問。"))
+    add_analyze_options(
+        commands.add_parser("analyze", help="分析檔案裡的每則文字", description="大量文字分析, 可中斷與接續。")
+    )
+
+
+def run_program(options: argparse.Namespace, out: Console, interrupts: Interrupts) -> int:
+    """Do the command with parts of its own; returns the exit code. Raises OutputClosed and SettingsError."""
+    notes = Console(stdout=sys.stderr)
+    engine = Engine(load_settings(os.environ, dotenv=Path(".env")))
+    try:
+        return run_command(options, CommandLine(engine, out, notes, interrupts))
+    except (OutputClosed, SettingsError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong, a script gets one sentence and an exit code
+        notes.write_line(failure_text(error))
+        if options.debug and not isinstance(error, ParallelProcessingError):
+            out.note(traceback.format_exc())
+        return USAGE if isinstance(error, UsageError) else ERROR
+    finally:
+        engine.close()
+
+
+def run_command(options: argparse.Namespace, line: CommandLine) -> int:
+    """Do what the command says; returns the exit code. Raises ParallelProcessingError for what a person should read."""
+    from workflows.analyze_command import analyze_command
+    from workflows.ask_command import ask_command
+
+    commands: dict[str, Callable[[argparse.Namespace, CommandLine], int]] = {
+        "ask": ask_command,
+        "analyze": analyze_command,
+    }
+    return commands[options.command](options, line)
