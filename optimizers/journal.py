@@ -86,9 +86,12 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; it stays on the disk. Idempotent."""
+        """Let go of the file; it stays on the disk if there is anything in it. Idempotent."""
         with self._lock:
+            empty = not (self._counts or self._submitted or any(self._cost))
             self._connection.close()
+        if empty:
+            self.path.unlink(missing_ok=True)
         self._file_lock.release()
 
     def standing(self, key: bytes) -> Standing:

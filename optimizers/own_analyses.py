@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Final
 
 from core.errors import UsageError
-from optimizers.analyses import FIELD_TYPES, Analysis, Field
+from optimizers.analyses import ANALYSES, FIELD_TYPES, Analysis, Field
 
-__all__ = ["closed_category", "custom_analysis", "parse_fields", "parse_labels"]
+__all__ = ["analysis_from_spec", "closed_category", "custom_analysis", "parse_fields", "parse_labels"]
 
 MOST_LABELS: Final = 200
 MOST_FIELDS: Final = 20
@@ -37,6 +38,19 @@ def custom_analysis(instruction: str, fields: Sequence[Field] = ()) -> Analysis:
     if len(set(names)) < len(names) or len(names) > MOST_FIELDS:
         raise UsageError(f"欄位名稱不能重複, 最多 {MOST_FIELDS} 個: {', '.join(names[:MOST_FIELDS])}")
     return Analysis("custom", "自訂分析", instruction.strip(), tuple(fields) or (Field("result"),))
+
+
+def analysis_from_spec(spec: str) -> Analysis:
+    """The analysis of that spec, under its own name where it is one of the built-in ones. Raises UsageError."""
+    known = next((each for each in ANALYSES.values() if each.spec == spec), None)
+    if known is not None:
+        return known
+    try:
+        read = json.loads(spec)
+        fields = tuple(Field(str(name), str(kind), tuple(map(str, labels))) for name, kind, labels in read["fields"])
+        return Analysis("custom", "自訂分析", str(read["instruction"]), fields)
+    except (ValueError, TypeError, KeyError):
+        raise UsageError("這個批次的分析設定無法讀取, 請重新開始") from None
 
 
 def parse_labels(text: str) -> tuple[str, ...]:

@@ -194,40 +194,43 @@ def batch(batches: Finished, number: int) -> list[str]:
 
 
 def test_a_file_is_analysed(batches: Finished) -> None:
-    """A table in file order, blank lines passed over, every label counted, batches numbered and ended."""
+    """A preview, the first texts in file order with their labels, every label counted, blank lines passed over."""
     lines = batch(batches, 1)
-    assert lines[:5] == [
+    assert lines[:7] == [
         "1. 情感分析 (sentiment)",
         "2. 摘要 (summary)",
         "3. 分類 (category)",
-        "選擇分析類型 (1-3): ",
-        "檔案路徑 (每行一則文字), 或直接按 Enter 改為貼上文字: ",
+        "4. 分類 (自訂標籤)",
+        "5. 自訂分析",
+        "選擇分析類型 (1-5): ",
+        "檔案路徑 (文字檔、CSV/TSV 或 JSONL), 或直接按 Enter 改為貼上文字: ",
     ]
-    assert lines[5] == "📦 開始批次處理 6 則文字 (情感分析)"
-    assert [line for line in lines if line.startswith("🔄")] == ["🔄 處理批次 1/2...", "🔄 處理批次 2/2..."]
-    assert sum(bool(re.fullmatch(r"✅ 批次 \d 完成 \(耗時: \d+\.\d\d秒\)", line)) for line in lines) == 2
-    rows = [line.split() for line in lines if re.match(r" *\d+  ", line)]
-    assert [row[1:] for row in rows[:3]] == [["正面", "很好"], ["負面", "很差"], ["中性", "普通"]]
-    assert lines[-6:-1] == ["正面: 4", "中性: 1", "負面: 1", "成功: 6", "📊 批次處理完成: 6/6 成功"]
+    assert "  文字 6, 重複 3, 空白 1, 要問 3" in lines
+    assert "📦 開始批次處理 3 則文字 (情感分析)" in lines
+    assert "🎉 批次完成, 每一則都有結果" in lines
+    rows = [line.split() for line in lines[lines.index("📋 結果:") :] if re.match(r" *\d+  ", line)]
+    assert [row[1:] for row in rows[:4]] == [["正面", "很好"], ["負面", "很差"], ["中性", "普通"], ["正面", "很好"]]
+    counts = [line.split()[:2] for line in lines[lines.index("分析結果:") + 1 :]]
+    assert counts == [["正面", "4"], ["中性", "1"], ["負面", "1"]]
 
 
 @pytest.mark.parametrize(
     ("number", "sentence"),
     [
-        (2, "❌ 找不到檔案 missing.txt, 請檢查路徑"),
-        (3, "❌ folder 是資料夾, 請給一個文字檔"),
+        (2, "❌ 找不到檔案 missing.txt; 請檢查路徑"),
+        (3, "❌ folder 是資料夾; 請給一個 TXT、CSV、TSV 或 JSONL 檔"),
         (4, "❌ 檔案裡沒有文字"),
     ],
 )
 def test_a_file_that_cannot_be_analysed(batches: Finished, number: int, sentence: str) -> None:
     """One sentence, and nothing that claims a batch had begun."""
-    assert batch(batches, number)[5:] == [sentence]
+    assert batch(batches, number)[7:] == [sentence]
 
 
 def test_bytes_that_are_no_text_are_named_by_line(batches: Finished) -> None:
     """A Big5 line in a UTF-8 file is told once with its number; the other lines are analysed."""
     assert batches.err == "第 2 行有 4 個無法解碼的位元組, 已用 � 代替\n"
-    assert batch(batches, 5)[-2] == "📊 批次處理完成: 3/3 成功"
+    assert "🎉 批次完成, 每一則都有結果" in batch(batches, 5)
 
 
 def test_typed_texts_are_analysed(batches: Finished) -> None:

@@ -11,7 +11,7 @@ from utils.cost_text import duration_text
 from utils.neutralise import neutralise
 from utils.text_width import cell_width, fit, one_line, pad
 
-__all__ = ["distribution_text", "end_text", "failures_text", "preview_text", "progress_line"]
+__all__ = ["distribution_text", "end_text", "failures_text", "preview_text", "progress_line", "result_rows_text"]
 
 _BAR_CELLS: Final = 30
 _MOST_LABELS: Final = 20
@@ -90,6 +90,19 @@ def distribution_text(counts: Mapping[str, int], *, title: str, width: int = 80)
     if len(ordered) > _MOST_LABELS:
         rest = sum(count for _, count in ordered[_MOST_LABELS:])
         lines.append(f"  … 另有 {len(ordered) - _MOST_LABELS:,} 種, 共 {rest:,} 則")
+    return "\n".join(lines)
+
+
+def result_rows_text(rows: Sequence[tuple[str, str, str]], *, total: int, width: int = 80) -> str:
+    """The first texts with what was found in each, or why nothing was; and how many more there are."""
+    lines = ["📋 結果:"]
+    found = [fit(neutralise(one_line(value or f"❌ {reason}")), _LABEL_CELLS) for _, value, reason in rows]
+    column = max(map(cell_width, found), default=0)
+    for number, (result, (text, _, _)) in enumerate(zip(found, rows, strict=True), 1):
+        left = f"{number:>5}  {pad(result, column)}  "
+        lines.append(left + fit(neutralise(one_line(text)), max(width - cell_width(left), 10)))
+    if total > len(rows):
+        lines.append(f"  … 另有 {total - len(rows):,} 則, 匯出後可看全部")
     return "\n".join(lines)
 
 

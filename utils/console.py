@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import sys
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -149,6 +150,10 @@ class Console:
         while isinstance(entry := self.ask_choice(prompt), Pasted):
             self.write_line(f"⚠️ 這裡只要一行, 貼上的 {len(entry.queries):,} 行沒有採用")
         return entry.text
+
+    def ask_plain(self, prompt: str) -> str:
+        """As ask(), with full-width digits and letters made plain, as input methods produce them, and trimmed."""
+        return unicodedata.normalize("NFKC", self.ask(prompt)).strip()
 
     def ask_choice(self, prompt: str) -> Entry:
         """One line (Typed), or the lines of a paste (Pasted), which the caller must not take for commands.

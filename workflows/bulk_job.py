@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from core.bulk import BatchSpec, BulkEnd, BulkProgress
 from core.clock import SYSTEM_CLOCK, Clock
@@ -19,8 +20,9 @@ from optimizers.analyses import Analysis
 from optimizers.bulk_runner import BulkRunner
 from optimizers.journal import Journal, Standing
 from optimizers.pack_size import PackSize
-from utils.bulk_text import distribution_text, failures_text, preview_text
+from utils.bulk_text import distribution_text, failures_text, preview_text, result_rows_text
 from utils.cost_text import estimate_text
+from utils.export_rows import value_text
 from utils.exports import ExportField, ExportHead, ExportRow, export
 from utils.source_preview import SourcePreview, look_at
 from utils.text_source import TextSource
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from workflows.engine import Engine
 
 __all__ = ["BulkJob", "bulk_directory"]
+
+_ROWS_SHOWN: Final = 20
 
 
 def bulk_directory() -> Path:
@@ -142,13 +146,25 @@ class BulkJob:
         return f"{text}\n{estimate_text(self.estimate(), what='則文字')}" if preview.to_ask else text
 
     def results_text(self, *, width: int) -> str:
-        """How often each label was found, and why texts have no result."""
-        parts = [
-            distribution_text(self.journal.distribution(each.name), title=_title(each.name), width=width)
-            for each in self.analysis.fields
-            if each.labels or each.type == "boolean"
-        ]
-        return "\n".join(filter(None, [*parts, failures_text(self.journal.failures())]))
+        """The first texts with their results, how often each label was found, and why texts have none.
+
+        Counts every text of the input, twins too; reads it once more for that.
+        """
+        labelled = [each.name for each in self.analysis.fields if each.labels or each.type == "boolean"]
+        counts: dict[str, Counter[str]] = {name: Counter() for name in labelled}
+        failures: Counter[str] = Counter()
+        first: list[tuple[str, str, str]] = []
+        total = 0
+        for total, row in enumerate(self.rows(), 1):
+            if total <= _ROWS_SHOWN:
+                first.append((row.text, _found(row.values), row.reason))
+            if row.kind is not OutcomeKind.ANSWERED:
+                failures[row.reason] += 1
+            for name in labelled if row.values else ():
+                counts[name][value_text(row.values[name])] += 1
+        parts = [result_rows_text(first, total=total, width=width)]
+        parts += [distribution_text(counts[name], title=_title(name), width=width) for name in labelled]
+        return "\n".join(filter(None, [*parts, failures_text(failures)]))
 
     def rows(self) -> Iterator[ExportRow]:
         """Every text of the input in its order, with what became of it; twins have the same result."""
@@ -187,6 +203,12 @@ class BulkJob:
 
 def _is_done(journal: Journal, key: bytes) -> bool:
     return journal.standing(key) in (Standing.ANSWERED, Standing.SUBMITTED)
+
+
+def _found(values: Mapping[str, object]) -> str:
+    if len(values) == 1:
+        return value_text(next(iter(values.values())))
+    return "; ".join(f"{name}: {value_text(value)}" for name, value in values.items())
 
 
 def _title(name: str) -> str:

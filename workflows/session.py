@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,14 +10,13 @@ from core.clock import SYSTEM_CLOCK
 from core.outcome import Answer, Outcome, RunReport
 from core.ports import Prompt
 from core.scope import Scope
-from optimizers.analyses import ANALYSES, Analysis
+from optimizers.analyses import Analysis
 from utils.console import Console
 from utils.cost_text import cost_report_text, estimate_text, run_cost_line
 from utils.interrupts import Interrupts
 from utils.line_input import Pasted
 from utils.live_view import LiveView
 from utils.rendering import answer_text, batch_table, cache_text, executor_text, query_sets_text
-from utils.text_decoding import TextFileLines, read_text_lines, replaced_note
 from workflows.engine import Engine
 from workflows.query_sets import QUERY_SETS
 
@@ -103,20 +100,23 @@ class Session:
         self._console.write_line("✅ 快取已清除")
 
     def batch(self) -> None:
-        """7: analyse many texts, pasted or from a file."""
-        analyses = list(ANALYSES.values())
-        self._console.write_line("\n".join(f"{n}. {each.title} ({each.name})" for n, each in enumerate(analyses, 1)))
-        number = self._ask_number(f"選擇分析類型 (1-{len(analyses)}): ", len(analyses))
-        if number is None:
+        """7: analyse many texts, from a file or pasted."""
+        from workflows.bulk_menu import BulkMenu  # what only this entry needs must not keep the menu waiting
+
+        menu = BulkMenu(self._console, self._interrupts, self._engine)
+        if menu.unfinished():
             return
-        entry = self._console.ask_choice("檔案路徑 (每行一則文字), 或直接按 Enter 改為貼上文字: ")
+        analysis = menu.choose_analysis()
+        if analysis is None:
+            return
+        entry = self._console.ask_choice("檔案路徑 (文字檔、CSV/TSV 或 JSONL), 或直接按 Enter 改為貼上文字: ")
         if isinstance(entry, Pasted):
-            self._analyze_list(entry.queries, analyses[number - 1])
+            self._analyze_list(entry.queries, analysis)
         elif entry.text.strip():
-            self._analyze_file(Path(entry.text.strip()).expanduser(), analyses[number - 1])
+            menu.analyze(Path(entry.text.strip()).expanduser(), analysis)
         else:
             texts = self._console.ask_lines("請貼上文字(每行一則,輸入空行結束):").queries
-            self._analyze_list(texts, analyses[number - 1])
+            self._analyze_list(texts, analysis)
 
     def answers(self) -> None:
         """8: whole answers of the last run."""
@@ -133,7 +133,7 @@ class Session:
 
     def _browse(self, queries: Sequence[str], report: RunReport[Answer]) -> None:
         while True:
-            text = _plain(self._console.ask("輸入題號看完整回答 (Enter 返回選單): "))
+            text = self._console.ask_plain("輸入題號看完整回答 (Enter 返回選單): ")
             self._interrupts.reset()
             if not text:
                 return
@@ -148,27 +148,6 @@ class Session:
             self._console.write_line("❌ 沒有輸入文字")
         elif self._agrees_to(len(texts), map(analysis.prompt, texts), "則文字"):
             self._analyze(texts, len(texts), analysis)
-
-    def _analyze_file(self, path: Path, analysis: Analysis) -> None:
-        if not path.is_file():  # a pipe can be read only once, so it is not counted first; what is no file is refused
-            self._analyze(self._file_texts(path, tell=True), None, analysis)
-            return
-        total = sum(1 for _ in self._file_texts(path, tell=True))
-        if not total:
-            self._console.write_line("❌ 檔案裡沒有文字")
-        elif self._agrees_to(total, map(analysis.prompt, self._file_texts(path, tell=False)), "則文字"):
-            self._analyze(_Counted(self._file_texts(path, tell=False), total), total, analysis)
-
-    def _file_texts(self, path: Path, *, tell: bool) -> Iterator[str]:
-        """The file's texts; it is opened at once, so that what cannot be read is told before anything begins."""
-        return self._texts_of(read_text_lines(path), tell=tell)
-
-    def _texts_of(self, lines: TextFileLines, *, tell: bool) -> Iterator[str]:
-        with lines:
-            for line in lines:
-                if line.replaced and tell:
-                    self._console.note(replaced_note(line))
-                yield line.text
 
     def _analyze(self, texts: Iterable[str], total: int | None, analysis: Analysis) -> None:
         self._engine.wait_until_loaded()
@@ -188,7 +167,7 @@ class Session:
             self._console.write_line(f"⏹️ 其餘 {total - len(rows):,} 則沒有處理")
 
     def _ask_number(self, prompt: str, most: int) -> int | None:
-        number = _number(_plain(self._console.ask(prompt)), most)
+        number = _number(self._console.ask_plain(prompt), most)
         if number is None:
             self._console.write_line(_INVALID)
         return number
@@ -213,26 +192,7 @@ class Session:
         return not self._console.is_interactive or self._agrees("要執行嗎?")
 
     def _agrees(self, question: str) -> bool:
-        return _plain(self._console.ask(f"{question} (y/N): ")).lower() in ("y", "yes", "是", "好")
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """Texts whose number is known without holding them, so that batches can be told as i of n."""
-
-    texts: Iterator[str]
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[str]:
-        return self.texts
-
-
-def _plain(text: str) -> str:
-    """The text with full-width digits and letters made plain, as input methods produce them."""
-    return unicodedata.normalize("NFKC", text).strip()
+        return self._console.ask_plain(f"{question} (y/N): ").lower() in ("y", "yes", "是", "好")
 
 
 def _number(text: str, most: int) -> int | None:

@@ -26,8 +26,8 @@ QUESTIONS = {
     ("1",): "選擇測試集 (1-3):",
     ("2",): "1>",
     ("2", "甲"): "2>",
-    ("7",): "選擇分析類型 (1-3):",
-    ("7", "1"): "檔案路徑 (每行一則文字), 或直接按 Enter 改為貼上文字:",
+    ("7",): "選擇分析類型 (1-5):",
+    ("7", "1"): "檔案路徑 (文字檔、CSV/TSV 或 JSONL), 或直接按 Enter 改為貼上文字:",
     ("7", "1", ""): "1>",
 }
 STUCK = """\
@@ -148,17 +148,17 @@ def test_a_signal_in_a_run_shows_what_is_answered_and_leaves(running: Session, n
 
 
 def test_ctrl_c_in_a_batch_keeps_what_is_done(home: Path) -> None:
-    """The table shows the finished texts and the menu comes back."""
-    (home / "texts.txt").write_text("很好\n慢\n")
+    """The batch pauses, the menu comes back, and the next visit offers to go on with what is left."""
+    (home / "texts.txt").write_text("慢\n" + "很好\n" * 3)
     with menu(home, environ=HANGS) as session:
         session.enter("7")
-        session.wait_for_prompt("選擇分析類型 (1-3):")
+        session.wait_for_prompt("選擇分析類型 (1-5):")
         session.enter("1")
         session.expect("或直接按 Enter 改為貼上文字:")
         session.enter("texts.txt")
-        session.expect("✅ 任務完成: 第 1 項")
+        session.expect("請求 0")
         session.interrupt()
-        session.expect("正面: 1")
+        session.expect("⏸️ 批次已暫停, 還有 2 則沒有問")
         session.wait_for_prompt(MENU)
         session.enter("6")
         assert session.wait_for_exit() == 0

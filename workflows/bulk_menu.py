@@ -1,0 +1,171 @@
+"""Option 7 on a file: which analysis, which column, a look, the run, the results, the export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from core.bulk import BulkEnd
+from core.errors import UsageError
+from core.scope import Scope
+from optimizers.analyses import ANALYSES, Analysis
+from optimizers.journal_list import JournalInfo, list_journals
+from optimizers.own_analyses import analysis_from_spec, closed_category, custom_analysis, parse_fields, parse_labels
+from utils.bulk_text import end_text
+from utils.bulk_view import BulkView
+from utils.console import Console
+from utils.cost_text import money_text
+from utils.exports import FORMATS, TargetExistsError
+from utils.interrupts import Interrupts
+from utils.source_encoding import guess_encoding
+from utils.text_source import SourceOptions, TextSource
+from workflows.bulk_job import BulkJob, bulk_directory
+from workflows.engine import Engine
+
+__all__ = ["BulkMenu"]
+
+ASK_ABOVE: Final = 50
+_YES: Final = frozenset({"y", "yes", "是", "好"})
+_OWN: Final = ("分類 (自訂標籤)", "自訂分析")
+
+
+class BulkMenu:
+    """Leads a person through a bulk analysis; asks nothing that has an obvious answer, and without a terminal nothing.
+
+    For the main thread. Raises as Session does.
+    """
+
+    def __init__(self, console: Console, interrupts: Interrupts, engine: Engine) -> None:
+        self._console = console
+        self._interrupts = interrupts
+        self._engine = engine
+
+    def unfinished(self) -> bool:
+        """Offer to go on with the batch that was left last; True if that is what happened."""
+        if not self._console.is_interactive:
+            return False
+        left = next((info for info in list_journals(bulk_directory()) if info.can_go_on), None)
+        if left is None or not Path(left.spec.source).is_file():
+            return False
+        of = "" if left.expected is None else f"/{left.expected:,}"
+        name = Path(left.spec.source).name
+        if not self._agrees(f"上次未完成 {left.answered:,}{of}: {name}, 要繼續嗎?"):
+            return False
+        self._go_on(left)
+        return True
+
+    def choose_analysis(self) -> Analysis | None:
+        """Ask which analysis; None where the choice was none."""
+        titles = [f"{each.title} ({each.name})" for each in ANALYSES.values()] + list(_OWN)
+        self._console.write_line("\n".join(f"{number}. {title}" for number, title in enumerate(titles, 1)))
+        choice = self._console.ask_plain(f"選擇分析類型 (1-{len(titles)}): ")
+        if choice not in map(str, range(1, len(titles) + 1)):
+            self._console.write_line("❌ 無效的選擇")
+            return None
+        if int(choice) <= len(ANALYSES):
+            return list(ANALYSES.values())[int(choice) - 1]
+        if int(choice) == len(ANALYSES) + 1:
+            return closed_category(parse_labels(self._console.ask("標籤 (以逗號分開, 例如 帳務,技術,其他): ")))
+        instruction = self._console.ask("指示 (例如 找出評論提到的產品與態度): ")
+        fields = self._console.ask("欄位 (例如 產品,價格:number,態度:好|普通|差; 直接按 Enter 表示一個文字結果): ")
+        return custom_analysis(instruction, parse_fields(fields))
+
+    def analyze(self, path: Path, analysis: Analysis) -> None:
+        """Analyse the file."""
+        source = self._source(path)
+        self._engine.wait_until_loaded()
+        with BulkJob(self._engine, source, analysis, on_note=self._console.write_line) as job:
+            self._run(job)
+
+    def _go_on(self, left: JournalInfo) -> None:
+        options = SourceOptions(**json.loads(left.spec.reader))
+        source = TextSource(Path(left.spec.source), options, on_note=self._console.note)
+        self._engine.wait_until_loaded()
+        with BulkJob(
+            self._engine, source, analysis_from_spec(left.spec.analysis), on_note=self._console.write_line
+        ) as job:
+            if job.model != left.spec.model:
+                self._console.write_line("⚠️ 現在的模型與上次不同, 已有的結果不能混用, 會從頭開始問")
+            self._run(job)
+
+    def _source(self, path: Path) -> TextSource:
+        """The file, with the person's word on what its bytes and columns mean where that is not plain."""
+        guess = guess_encoding(path) if path.is_file() and self._console.is_interactive else None
+        encoding = None
+        if guess is not None:
+            self._console.write_line(f"⚠️ 檔案不是 UTF-8, 看起來是 {guess.encoding}; 第 {guess.line} 行: {guess.sample}")
+            encoding = guess.encoding if self._agrees(f"要用 {guess.encoding} 讀嗎?") else None
+        options = SourceOptions(encoding=encoding)
+        try:
+            return TextSource(path, options, on_note=self._console.note)
+        except UsageError as error:
+            if path.suffix.lower() not in (".csv", ".tsv", ".tab") or not self._console.is_interactive:
+                raise
+            self._console.write_line(f"❌ {error.reason}")
+        column = self._console.ask("要分析哪一欄: ")
+        return TextSource(path, SourceOptions(column=column.strip(), encoding=encoding), on_note=self._console.note)
+
+    def _run(self, job: BulkJob) -> None:
+        scope = Scope()
+        with self._interrupts.during(scope.cancel):
+            preview = job.look(scope)
+        if not preview.texts:
+            self._console.write_line("❌ 檔案裡沒有文字")
+            return
+        self._console.write_line(job.preview_text(width=self._console.width))
+        if preview.to_ask > ASK_ABOVE and self._console.is_interactive and not self._agrees("要執行嗎?"):
+            return
+        self._console.write_line(f"📦 開始批次處理 {preview.to_ask:,} 則文字 ({job.analysis.title})")
+        before = self._engine.ledger.totals()
+
+        def spent() -> str:
+            return money_text((self._engine.ledger.totals() - before).money)
+
+        view = BulkView(self._console, job.progress, money=spent, limiter=self._engine.limiter_figures)
+        with view, self._interrupts.during(scope.cancel):
+            end = job.run(scope)
+        self._console.discard_typed()
+        self._save_the_rest(job, end)
+        self._console.write_line(end_text(end))
+        if not end.cancelled:  # counting reads the whole input again: whoever has stopped wants the menu back at once
+            self._console.write_line(job.results_text(width=self._console.width))
+            if self._console.is_interactive:
+                self._offer_export(job)
+
+    def _save_the_rest(self, job: BulkJob, end: BulkEnd) -> None:
+        """Answers that found no room on the disk: try again as long as the person wants to."""
+        left = end.unsaved
+        while left and self._console.is_interactive:
+            answer = self._console.ask_plain(f"磁碟已滿, {left:,} 則結果仍在記憶體: 按 r 重試, 其他鍵放棄: ")
+            if answer.lower() != "r":
+                return
+            left = job.save_again()
+
+    def _offer_export(self, job: BulkJob) -> None:
+        suffixes = ", ".join(FORMATS)
+        while True:
+            name = self._console.ask(f"匯出到檔案 (副檔名決定格式: {suffixes}; 直接按 Enter 略過): ").strip()
+            if not name:
+                return
+            path = Path(name).expanduser()
+            try:
+                count = self._export(job, path)
+            except UsageError as error:
+                self._console.write_line(f"❌ {error.reason}")
+                continue
+            if count is not None:
+                self._console.write_line(f"📄 已寫入 {path.name} ({count:,} 列)")
+                return
+
+    def _export(self, job: BulkJob, path: Path) -> int | None:
+        try:
+            return job.export(path)
+        except TargetExistsError:
+            pass
+        if not self._agrees(f"{path.name} 已存在, 要覆寫嗎?"):
+            return None
+        return job.export(path, overwrite=True)
+
+    def _agrees(self, question: str) -> bool:
+        return self._console.ask_plain(f"{question} (y/N): ").lower() in _YES
