@@ -33,6 +33,7 @@ MENU: Final[tuple[tuple[str, str, Callable[[Session], None] | None], ...]] = (
     ("6", "退出", None),
     ("7", "批次文字分析", Session.batch),
     ("8", "檢視上次查詢的完整回答", Session.answers),
+    ("9", "限額設定", Session.limits),
 )
 
 _EPILOG: Final = """\

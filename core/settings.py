@@ -70,7 +70,8 @@ class Settings:
     api_key is None where no key is set: the offline demonstration model runs then. endpoint is None for the
     provider's own address. max_run_tokens and max_run_usd cap what one run may spend; None: no cap. hedge_quantile:
     a call that is out for longer than this share of the others is asked a second time; None: never. The limits per
-    minute and day are the quota of the key; None: it is learned.
+    minute and day are the quota of the key; None: it is learned. fallback_models: what to ask, in this order, where the
+    model's quota of the day is used up; fallback_unasked: without asking the person.
     """
 
     api_key: Secret | None = None
@@ -85,6 +86,8 @@ class Settings:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     requests_per_day: int | None = None
+    fallback_models: tuple[str, ...] = ()
+    fallback_unasked: bool = False
     max_run_tokens: int | None = None
     max_run_usd: Decimal | None = None
     offline_scale: float = 1.0
@@ -116,6 +119,8 @@ def load_settings(environ: Mapping[str, str], *, dotenv: Path | None = None) -> 
         tokens_per_minute=read.number("TOKENS_PER_MINUTE", 0, int, 0, 10**12) or None,
         requests_per_day=read.number("REQUESTS_PER_DAY", 0, int, 0, 10**9) or None,
         hedge_quantile=read.number("HEDGE", 0.0, float, 0.0, 0.999) or None,
+        fallback_models=_models(values.get("GEMINI_FALLBACK_MODELS", "")),
+        fallback_unasked=read.choice("GEMINI_FALLBACK", ("ask", "auto")) == "auto",
         max_run_tokens=read.number("MAX_RUN_TOKENS", 0, int, 0, 10**12) or None,
         max_run_usd=Decimal(str(read.number("MAX_RUN_USD", 0.0, float, 0.0, 10**6))) or None,
         offline_scale=read.number("OFFLINE_SCALE", 1.0, float, 0.0, 1000),
@@ -172,10 +177,14 @@ def _api_key(values: Mapping[str, str]) -> Secret | None:
     return None
 
 
-def _model(name: str) -> str:
+def _models(names: str) -> tuple[str, ...]:
+    return tuple(_model(name.strip(), "GEMINI_FALLBACK_MODELS") for name in names.split(",") if name.strip())
+
+
+def _model(name: str, variable: str = "GEMINI_MODEL") -> str:
     name = name.removeprefix("models/")
     if not _MODEL_NAME.fullmatch(name):
-        raise SettingsError(f"GEMINI_MODEL 的值 {name!r} 不對, 請給模型名稱, 例如 {_DEFAULT_MODEL}")
+        raise SettingsError(f"{variable} 的值 {name!r} 不對, 請給模型名稱, 例如 {_DEFAULT_MODEL}")
     return name
 
 

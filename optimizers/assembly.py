@@ -17,6 +17,7 @@ from core.ports import ChatModel
 from core.scope import Scope
 from core.settings import Settings, load_settings
 from optimizers.hedged_model import HedgedModel
+from optimizers.limit_settings import LimitSettings, default_limits_path, joined
 from optimizers.limited_model import LimitedModel
 from optimizers.measured_model import CallRecord, MeasuredModel
 from optimizers.proven_model import ProvenModel
@@ -25,7 +26,9 @@ from optimizers.retry import RetryingModel
 from optimizers.schema_model import SchemaModel
 from optimizers.spending_cap import CappedModel, SpendingCap
 
-__all__ = ["ModelParts", "Provider", "build_model", "build_provider", "default_model"]
+__all__ = [
+    "ModelParts", "Provider", "build_model", "build_provider", "configured_limits", "default_model", "served_model",
+]  # fmt: skip
 
 
 class Provider(ChatModel, Protocol):
@@ -80,13 +83,18 @@ def build_model(
     *,
     on_call: Callable[[CallRecord], object] | None = None,
     cap: SpendingCap | None = None,
+    saved: LimitSettings | None = None,
 ) -> ModelParts:
     """Retry → limiter → spending cap → first-call gate → hedging → schema check → measurement → provider.
 
-    Cap and hedging are there only if asked for. on_call is told of every attempt.
+    Cap and hedging are there only if asked for. on_call is told of every attempt. saved: limits for where the settings
+    name none.
     """
     provider = build_provider(settings)
-    limiter = RateLimiter(limits=_limits(settings), day_file=_day_file(settings))
+    limits = configured_limits(settings)
+    if saved is not None:
+        limits = joined(limits, saved.of(served_model(settings)))
+    limiter = RateLimiter(limits=limits, day_file=_day_file(settings))
     checked = SchemaModel(MeasuredModel(provider, on_call=on_call))
     hedged = None
     if settings.hedge_quantile is not None:
@@ -99,7 +107,13 @@ def build_model(
     return ModelParts(provider, RetryingModel(limited), gate, limiter, hedged)
 
 
-def _limits(settings: Settings) -> Limits:
+def served_model(settings: Settings) -> str:
+    """The name of the model that answers."""
+    return "offline-demo" if settings.offline else settings.model
+
+
+def configured_limits(settings: Settings) -> Limits:
+    """The limits that the settings name."""
     return Limits(
         requests_per_minute=settings.requests_per_minute,
         tokens_per_minute=settings.tokens_per_minute,
@@ -107,13 +121,11 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _day_file(settings: Settings) -> Path | None:
-    """Where the day's count outlives the program; nothing is kept unless a daily limit is set."""
-    if settings.requests_per_day is None:
-        return None
+def _day_file(settings: Settings) -> Path:
+    """Where the day's count outlives the program."""
     import platformdirs
 
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", settings.model)
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", served_model(settings))
     return Path(platformdirs.user_state_dir("parallel_processing")) / f"day-{name}.json"
 
 
@@ -129,6 +141,7 @@ def default_model() -> ChatModel:
 
 @functools.cache
 def _default_parts() -> ModelParts:
-    parts = build_model(load_settings(os.environ, dotenv=Path(".env")))
+    saved = LimitSettings(default_limits_path())
+    parts = build_model(load_settings(os.environ, dotenv=Path(".env")), saved=saved)
     atexit.register(parts.close)
     return parts

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any, Final
 
 from core.pacific import next_pacific_midnight
+from optimizers.small_file import replace_file
 
 __all__ = ["DayQuota"]
 
@@ -75,7 +73,7 @@ class DayQuota:
     def to_save(self, wall: float, *, at_once: bool = False) -> str | None:
         """What write() is to write now; None if nothing has changed, or so recently that it can wait."""
         recent = 0 <= wall - self._saved_at < _SAVE_EVERY and not at_once
-        if self._path is None or not self._dirty or recent:
+        if self._path is None or self.limit is None or not self._dirty or recent:
             return None
         self._dirty, self._saved_at = False, wall
         return json.dumps({"version": _VERSION, "resets_at": self._resets_at, "calls": self._calls})
@@ -86,7 +84,7 @@ class DayQuota:
             return
         with self._writing:
             try:
-                _replace(self._path, text)
+                replace_file(self._path, text)
                 self._write_failed = False
             except OSError as error:
                 if not self._write_failed:
@@ -114,16 +112,3 @@ def _read(path: Path | None, wall: float) -> tuple[float, int] | None:
     if not isinstance(resets_at, (int, float)) or type(calls) is not int or calls < 0:  # True is an int, too
         return None
     return (float(resets_at), calls) if wall < resets_at <= wall + _LONGEST_DAY else None
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # made for its owner alone
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

@@ -23,8 +23,9 @@ MENU = """\
 6. 退出
 7. 批次文字分析
 8. 檢視上次查詢的完整回答
+9. 限額設定
 """
-PROMPT = "請選擇 (1-8): \n"
+PROMPT = "請選擇 (1-9): \n"
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def sections(out: str) -> list[str]:
 def visit(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """One visit that chooses everything once."""
     home = fresh_home(tmp_path_factory.mktemp("visit"))
-    return run_main(home, "1\n1\n2\n問題一\n問題二\n\n3\n4\n8\n1\n\n5\n3\n９\n9\n\n６\n")
+    return run_main(home, "1\n1\n2\n問題一\n問題二\n\n3\n4\n8\n1\n\n5\n3\n０\n10\n\n６\n")
 
 
 def shown(visit: Finished, number: int) -> str:

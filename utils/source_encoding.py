@@ -59,7 +59,7 @@ class _Model:
     def likelihood(self, data: bytes) -> tuple[float, int]:
         """Its logarithm for the bytes above ASCII, and how many characters they make."""
         found = Counter(self.character.findall(data))
-        rest = len(self.character.sub(b"", data).translate(None, _ASCII))
+        rest = _above_ascii(self.character.sub(b"", data))
         total = sum(count * math.log(self._share(*character)) for character, count in found.items())
         return total + rest * _INVALID, found.total() + rest
 
@@ -147,14 +147,14 @@ def _telling(numbered: Iterator[tuple[int, bytes]]) -> tuple[bytes, bytes, int]:
         if line.isascii():
             continue
         if _is_utf8(line):
-            good += 1
+            good += _above_ascii(line)
             continue
         lines.append(line)
         first = first or number
-        held += len(line)
+        held += _above_ascii(line)
         if held > _SAMPLE:
             break
-    if len(lines) <= good:  # a UTF-8 file with some bad lines: read another way, the good ones would be lost
+    if held <= good:  # a UTF-8 file with some bad lines: read another way, the good ones would be lost
         return b"", b"", 0
     return b"\n".join(lines)[:_SAMPLE], lines[0], first
 
@@ -179,7 +179,11 @@ def _byte_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
 def _is_utf8(line: bytes) -> bool:
     """Whether the line is UTF-8, or was until a few of its bytes were damaged."""
     bad = sum(0xDC80 <= ord(character) <= 0xDCFF for character in line.decode("utf-8", "surrogateescape"))
-    return bad < _DAMAGED * len(line.translate(None, _ASCII)) or not bad
+    return not bad or bad < _DAMAGED * _above_ascii(line)
+
+
+def _above_ascii(line: bytes) -> int:
+    return len(line.translate(None, _ASCII))
 
 
 def _double_byte(sample: bytes) -> str | None:

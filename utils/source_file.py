@@ -47,10 +47,10 @@ class ReadingAccount:
         self.skipped += lines
         self._tell(f"第 {line} 行{reason}, 已略過")
 
-    def decoded(self, line: DecodedLine) -> None:
-        if line.replaced:
-            self.replaced += line.replaced
-            self._tell(replaced_note(line))
+    def damaged(self, line: DecodedLine) -> None:
+        """Some bytes of this line were no text."""
+        self.replaced += line.replaced
+        self._tell(replaced_note(line))
 
     def lone_surrogates(self, line: int, count: int) -> None:
         """JSON's escapes can spell halves of characters, which no text file can hold."""
@@ -126,7 +126,7 @@ def file_lines(
             if line.number == 1 and line.text.startswith("\ufeff"):  # there is one left where the encoding was given
                 line = DecodedLine(1, line.text[1:], line.replaced)
             if line.replaced:
-                account.decoded(line)
+                account.damaged(line)
             yield line
 
 

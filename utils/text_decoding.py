@@ -118,7 +118,7 @@ class LineDecoder:
         for end in _LINE_END.finditer(text):
             lines.append(self._line(text[start : end.end() if self._keep_ends else end.start()]))
             start = end.end()
-            self._after_cr = end[0] == "\r" and start == len(text) and not self._keep_ends
+            self._after_cr = end[0] == "\r" and start == len(text)
         if start < len(text):
             self._pending.append(text[start:])
             self._pending_length += len(text) - start

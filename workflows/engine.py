@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +22,7 @@ from core.scope import Scope
 from core.settings import Settings
 from optimizers.cache_manager import CacheManager
 from optimizers.cost_ledger import CostLedger
+from optimizers.limit_settings import LimitSettings, default_limits_path
 from optimizers.spending_cap import SpendingCap
 from utils.call_breakdown import CallBreakdown
 from utils.performance_monitor import PerformanceMonitor
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from optimizers.analyses import Analysis
     from optimizers.assembly import ModelParts
     from optimizers.measured_model import CallRecord
+    from optimizers.rate_limiter import RateLimiter
     from workflows.parallel_workflow import ParallelWorkflowState, WorkflowGraph
 
 __all__ = ["Engine"]
@@ -60,6 +62,7 @@ class Engine:
         self.ledger = CostLedger(clock=clock)
         self.last_run: Spend | None = None
         self.breakdown = CallBreakdown()
+        self.saved_limits = LimitSettings(default_limits_path())
         self._cap = _cap(settings, self.ledger)
         self.problem: ParallelProcessingError | None = None
         self._clock = clock
@@ -136,6 +139,20 @@ class Engine:
         """The model with everything in front of it but the cache; waits until it is loaded."""
         return self._load().parts.model
 
+    @property
+    def limiter(self) -> RateLimiter:
+        """The model's limiter; waits until it is loaded."""
+        return self._load().parts.limiter
+
+    def use_model(self, name: str) -> None:
+        """Ask another model of the same provider from now on, for as long as the program runs. Not during a run."""
+        before = self._load()
+        self.settings = replace(self.settings, model=name)
+        loaded: Future[_Loaded] = Future()
+        loaded.set_result(self._build())
+        self._loaded = loaded
+        before.parts.close()
+
     def limits(self) -> Limits:
         """The configured limits in force."""
         return self._load().parts.limiter.limits
@@ -171,7 +188,7 @@ class Engine:
         from optimizers.assembly import build_model
         from workflows.parallel_workflow import ParallelWorkflow
 
-        parts = build_model(self.settings, on_call=self._note_call, cap=self._cap)
+        parts = build_model(self.settings, on_call=self._note_call, cap=self._cap, saved=self.saved_limits)
         workflow = ParallelWorkflow(
             model=parts.model,
             executor=self.executor,

@@ -16,8 +16,9 @@ from utils.cost_text import cost_report_text, estimate_text, run_cost_line
 from utils.interrupts import Interrupts
 from utils.line_input import Pasted
 from utils.live_view import LiveView
-from utils.rendering import answer_text, batch_table, cache_text, executor_text, query_sets_text
+from utils.rendering import aggregate_text, answer_text, batch_table, cache_text, executor_text, query_sets_text
 from workflows.engine import Engine
+from workflows.fallback import Fallback, left_over, merged
 from workflows.query_sets import QUERY_SETS
 
 __all__ = ["Session"]
@@ -39,6 +40,7 @@ class Session:
         self._engine = engine
         self._last: tuple[Sequence[str], RunReport[Answer]] | None = None
         self._told: set[str] = set()
+        self._fallback = Fallback(console, engine)
 
     def preset(self) -> None:
         """1: one of the built-in query sets."""
@@ -68,20 +70,34 @@ class Session:
         self._engine.wait_until_loaded()
         if not self._agrees_to(len(queries), map(Prompt, queries), "個問題"):
             return
+        text, report, cancelled = self._run(queries)
+        self._show(queries, report, text)
+        while not cancelled and (model := self._fallback.model_for(report)) is not None:
+            self._engine.use_model(model)
+            places = left_over(report)
+            _, later, cancelled = self._run([queries[place] for place in places])
+            report = merged(report, places, later)
+            self._show(queries, report, aggregate_text(report, queries, self._engine.cache.get_stats()))
+        if cancelled:
+            done = f"{report.answered:,}/{len(queries):,}"
+            self._console.write_line(f"⏹️ 已中斷, 已完成 {done}; 已有的回答都保留, 可用選單 8 檢視")
+        elif self._console.is_interactive:
+            self._browse(queries, report)
+
+    def _run(self, queries: Sequence[str]) -> tuple[str, RunReport[Answer], bool]:
+        """Ask; returns the overview, the report and whether the person has stopped it."""
         scope = Scope()
         limiter = self._engine.limiter_figures
         with LiveView(self._console, limiter=limiter) as view, self._interrupts.during(scope.cancel):
             state = self._engine.ask(list(queries), scope=scope, observer=view.observe)
         self._console.discard_typed()
-        self._last = queries, state["report"]
-        self._told = {outcome.reason for outcome in state["report"].outcomes}
-        self._console.write_line(state["aggregated_response"])
+        return state["aggregated_response"], state["report"], scope.cancelled
+
+    def _show(self, queries: Sequence[str], report: RunReport[Answer], text: str) -> None:
+        self._last = queries, report
+        self._told = {outcome.reason for outcome in report.outcomes}
+        self._console.write_line(text)
         self._tell_cost()
-        if scope.cancelled:
-            done = f"{state['report'].answered:,}/{len(queries):,}"
-            self._console.write_line(f"⏹️ 已中斷, 已完成 {done}; 已有的回答都保留, 可用選單 8 檢視")
-        elif self._console.is_interactive:
-            self._browse(queries, state["report"])
 
     def cache(self) -> None:
         """3: the cache's figures."""
@@ -124,6 +140,12 @@ class Session:
             self._console.write_line("❌ 還沒有執行過查詢, 請先選 1 或 2")
         else:
             self._browse(*self._last)
+
+    def limits(self) -> None:
+        """9: the limits of the model in use."""
+        from workflows.limits_menu import LimitsMenu
+
+        LimitsMenu(self._console, self._engine).show()
 
     def tell_problem(self) -> None:
         """Say once what the check of the model found, unless the run just shown has said it."""

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_mock import MockerFixture
@@ -94,10 +95,10 @@ def test_two_threads_that_ask_first_get_one_model(mocker: MockerFixture) -> None
     built: list[object] = []
     real = assembly.build_model
 
-    def build(settings: Settings) -> assembly.ModelParts:
+    def build(settings: Settings, **more: Any) -> assembly.ModelParts:
         built.append(settings)
         both_came.wait(0.2)  # long enough for a second builder to get here, if one may
-        return real(settings)
+        return real(settings, **more)
 
     mocker.patch.dict("os.environ", {"GEMINI_API_KEY": "", "GOOGLE_API_KEY": "", "OFFLINE_SCALE": "0"})
     mocker.patch.object(assembly, "build_model", side_effect=build)

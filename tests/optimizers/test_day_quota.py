@@ -23,7 +23,7 @@ def save(quota: DayQuota, wall: float) -> None:
 
 def test_the_count_survives_a_restart_and_ends_with_the_pacific_day(tmp_path: Path) -> None:
     """What is counted today is there after a restart; at midnight in Los Angeles it is zero again."""
-    quota = DayQuota(tmp_path / "day.json", NOON)
+    quota = DayQuota(tmp_path / "day.json", NOON, limit=100)
     for _ in range(3):
         quota.count(NOON)
     quota.count(NOON, -1)
@@ -64,7 +64,7 @@ def test_the_service_can_end_the_day(told: float | None, until: float) -> None:
 def test_the_file_is_for_its_owner_alone_and_replaced_whole(tmp_path: Path) -> None:
     """Mode 0600 in a directory of 0700, valid JSON, nothing else left behind."""
     path = tmp_path / "state" / "day.json"
-    quota = DayQuota(path, NOON)
+    quota = DayQuota(path, NOON, limit=100)
     for _ in range(2):
         quota.count(NOON)
         save(quota, NOON)
@@ -76,7 +76,7 @@ def test_the_file_is_for_its_owner_alone_and_replaced_whole(tmp_path: Path) -> N
 
 def test_it_is_written_once_a_second_at_most_and_only_when_changed(tmp_path: Path) -> None:
     """Many calls a second cost one write; none cost none; closing writes what is left."""
-    quota = DayQuota(tmp_path / "day.json", NOON)
+    quota = DayQuota(tmp_path / "day.json", NOON, limit=100)
     assert quota.to_save(NOON + 2) is None
     quota.count(NOON + 2)
     assert quota.to_save(NOON + 2) is not None
@@ -121,7 +121,7 @@ def test_a_disk_that_refuses_is_logged_once_and_harms_nothing(tmp_path: Path, ca
     """The path is a directory: one warning for any number of writes, the count goes on, no file is left over."""
     path = tmp_path / "day.json"
     path.mkdir()
-    quota = DayQuota(path, NOON)
+    quota = DayQuota(path, NOON, limit=100)
     for _ in range(3):
         quota.count(NOON)
         save(quota, NOON)
@@ -137,3 +137,13 @@ def test_a_clock_set_back_by_days_starts_a_new_day() -> None:
     quota = DayQuota(None, NOON, limit=1)
     quota.count(NOON)
     assert quota.over_until(NOON - 3 * 86_400) is None
+
+
+def test_where_there_is_no_limit_nothing_is_written(tmp_path: Path) -> None:
+    """The count matters to nobody then; a limit that is set later starts from what was counted."""
+    quota = DayQuota(tmp_path / "day.json", NOON)
+    quota.count(NOON)
+    assert quota.to_save(NOON + 10, at_once=True) is None
+    quota.limit = 5
+    assert quota.to_save(NOON + 20) is not None
+    assert quota.calls(NOON + 20) == 1

@@ -426,7 +426,7 @@ def limiter_wait(clock: FakeClock, seconds: float, reason: WaitReason) -> Wait:
 def test_the_days_count_is_written_while_calls_go_on(tmp_path: Path) -> None:
     """A second after the last write, the end of a call brings the file up to date."""
     clock, path = FakeClock(), tmp_path / "day.json"
-    limiter = RateLimiter(clock=clock, day_file=path)
+    limiter = RateLimiter(clock=clock, day_file=path, limits=Limits(requests_per_day=100))
     finish(limiter, clock, CallEnd.ANSWERED)
     assert not path.exists()
     clock.advance(1.0)

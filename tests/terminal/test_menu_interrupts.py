@@ -172,7 +172,7 @@ def test_ctrl_c_at_every_question(home: Path) -> None:
             session.interrupt()
             session.expect(HINT)
             session.wait_for_prompt(MENU)
-            session.enter("9")  # something typed: the next Ctrl-C is a first one again
+            session.enter("0")  # something typed: the next Ctrl-C is a first one again
             session.expect("❌ 無效的選擇")
             session.wait_for_prompt(MENU)
         session.interrupt()

@@ -1,0 +1,95 @@
+"""Option 9: see, set and reset the limits of the model in use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from core.clock import SYSTEM_CLOCK
+from core.limits import Limits
+from optimizers.assembly import configured_limits, served_model
+from optimizers.catalogue import load_catalogue
+from optimizers.limit_settings import joined
+from utils.console import Console
+from utils.limits_text import LIMIT_NAMES, limits_text, tiers_text
+from workflows.engine import Engine
+
+__all__ = ["LimitsMenu"]
+
+_NAMES: Final = tuple(LIMIT_NAMES)
+_MOST: Final = 10**12
+
+
+class LimitsMenu:
+    """Shows the limits and lets a person change them, as long as they want to. For the main thread.
+
+    What is set is in force at once and kept for the next start; what the environment says stands above it.
+    """
+
+    def __init__(self, console: Console, engine: Engine) -> None:
+        self._console = console
+        self._engine = engine
+
+    def show(self) -> None:
+        """The one loop of the entry; raises StorageError where a limit could not be kept, though it is in force."""
+        self._engine.wait_until_loaded()
+        if self._engine.saved_limits.damaged:
+            self._console.write_line("⚠️ 限額設定檔無法讀取, 視為沒有設定; 再設定一次就會換成新的")
+        while True:
+            self._console.write_line(self._text())
+            choice = self._console.ask_plain("選擇 (1-5, 直接按 Enter 返回選單): ")
+            match choice:
+                case "":
+                    return
+                case "1" | "2" | "3":
+                    self._set(_NAMES[int(choice) - 1])
+                case "4":
+                    self._choose_tier()
+                case "5":
+                    self._engine.limiter.forget()
+                    self._console.write_line("✅ 已忘記學到的限額, 從頭學起")
+                case _:
+                    self._console.write_line("❌ 無效的選擇")
+
+    @property
+    def _model(self) -> str:
+        return served_model(self._engine.settings)
+
+    def _text(self) -> str:
+        configured, limiter = configured_limits(self._engine.settings), self._engine.limiter
+        sources = {name: "環境變數" if getattr(configured, name) else "選單設定" for name in _NAMES}
+        figures = limiter.statistics()
+        now = SYSTEM_CLOCK.now()
+        text = limits_text(self._model, limiter.limits, sources, figures, now, width=self._console.width)
+        choices = [f"{number}. 設定{title}" for number, title in enumerate(LIMIT_NAMES.values(), 1)]
+        return "\n".join([text, *choices, "4. 套用公布的方案等級", "5. 忘記學到的限額"])
+
+    def _set(self, name: str) -> None:
+        entered = self._console.ask_plain(f"{LIMIT_NAMES[name]} (0 表示不設定): ").replace(",", "")
+        if not (entered.isascii() and entered.isdigit() and int(entered) <= _MOST):
+            self._console.write_line("❌ 請輸入 0 或正整數")
+            return
+        saved = self._engine.saved_limits.of(self._model)
+        self._keep(replace(saved, **{name: int(entered) or None}))
+
+    def _choose_tier(self) -> None:
+        catalogue = load_catalogue()
+        tiers = [(tier.title, catalogue.limits_of(self._model, tier.name)) for tier in catalogue.tiers()]
+        about = tiers_text(tiers, published=catalogue.limits_published, current_at=catalogue.limits_current_at)
+        self._console.write_line(about)
+        choice = self._console.ask_plain(f"選擇 (1-{len(tiers)}, 直接按 Enter 不套用): ")
+        if not choice:
+            return
+        limits = tiers[int(choice) - 1][1] if choice in map(str, range(1, len(tiers) + 1)) else None
+        if limits is None:
+            self._console.write_line("❌ 沒有這個模型在這個等級的數字, 請選別的或自行設定")
+        else:
+            self._keep(limits)
+
+    def _keep(self, limits: Limits) -> None:
+        configured = configured_limits(self._engine.settings)
+        self._engine.limiter.set_limits(joined(configured, limits))
+        if any(getattr(configured, name) and getattr(limits, name) for name in _NAMES):
+            self._console.write_line("⚠️ 環境變數裡有設定的限額優先")
+        self._engine.saved_limits.set(self._model, limits)
+        self._console.write_line("✅ 已套用並存下")
