@@ -96,6 +96,7 @@ _MODELS: Final = (
         "euc_jp", _EUC,
         ((0xA1, 0xA3, 282, 0.1), (0xA4, 0xA4, 83, 0.4), (0xA5, 0xA5, 86, 0.15), (0xB0, 0xCF, 2965, 0.33),
          (0xD0, 0xF4, 3390, 0.02)),
+        prior=math.log(0.01),  # hardly a file of today is in it
     ),
 )  # fmt: skip
 

@@ -137,17 +137,14 @@ class LineDecoder:
 
 
 class TextFileLines(Iterator[DecodedLine]):
-    """The lines of a text file that hold text (keep_blank: all lines), one at a time; never the whole file.
+    """The lines of a text file that hold text, one at a time; the file is never read whole.
 
     blank and replaced count the blank lines passed over and the bytes replaced so far. Iterating raises UsageError
     where the file stops being readable. Closes itself at the end; use it as a context manager to leave earlier.
     """
 
-    def __init__(
-        self, file: BinaryIO, name: str, decoder: LineDecoder, head: bytes, *, keep_blank: bool = False
-    ) -> None:
+    def __init__(self, file: BinaryIO, name: str, decoder: LineDecoder, head: bytes) -> None:
         self.name = name
-        self._keep_blank = keep_blank
         self.blank = 0
         self.replaced = 0
         self._file = file
@@ -182,16 +179,14 @@ class TextFileLines(Iterator[DecodedLine]):
     def _kept(self, lines: list[DecodedLine]) -> Iterator[DecodedLine]:
         for line in lines:
             self.replaced += line.replaced
-            blank = not line.text.strip()
-            self.blank += blank
-            if self._keep_blank or not blank:
+            if line.text.strip():
                 yield line
+            else:
+                self.blank += 1
 
 
-def read_text_lines(path: str | Path, *, encoding: str | None = None, keep_blank: bool = False) -> TextFileLines:
+def read_text_lines(path: str | Path, *, encoding: str | None = None) -> TextFileLines:
     """Open a text file for reading line by line. encoding None means UTF-8, or UTF-16 where a BOM says so.
-
-    keep_blank: blank lines are counted and come along.
 
     Raises UsageError, in one sentence for the person, for what is missing, a directory, not permitted or not text.
     """
@@ -211,7 +206,7 @@ def read_text_lines(path: str | Path, *, encoding: str | None = None, keep_blank
     except UsageError:
         file.close()
         raise
-    return TextFileLines(file, path.name, decoder, head, keep_blank=keep_blank)
+    return TextFileLines(file, path.name, decoder, head)
 
 
 def _known(encoding: str | None) -> str | None:

@@ -54,6 +54,19 @@ def test_text_with_a_bom_comes_back_whole(bom: bytes, encoding: str, end: str, l
     assert texts(data) == lines
 
 
+@given(st.text(alphabet="ab\r\n", max_size=12), st.lists(st.integers(0, 12), max_size=4))
+def test_lines_that_keep_their_ends_are_the_text_again(text: str, cuts: list[int]) -> None:
+    """With keep_ends nothing is lost, the lines are the same ones, and a chunk's end tears no CR LF."""
+    edges = [0, *sorted(cuts), len(text)]
+    decoder = LineDecoder(keep_ends=True)
+    kept = [line for a, b in itertools.pairwise(edges) for line in decoder.feed(text[a:b].encode())]
+    kept += decoder.finish()
+    assert "".join(line.text for line in kept) == text
+    assert [(line.number, line.text.rstrip("\r\n")) for line in kept] == [
+        (line.number, line.text) for line in decode(text.encode())
+    ]
+
+
 def test_only_line_ends_end_lines() -> None:
     """LF, CR LF and a lone CR end a line; U+2028, form feed and NEL do not."""
     assert texts("a\nb\r\nc\rd\u2028e\x0cf\x85g".encode()) == ["a", "b", "c", "d\u2028e\x0cf\x85g"]
