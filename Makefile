@@ -2,6 +2,7 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := main.py core optimizers workflows utils tests benchmarks
@@ -27,8 +28,11 @@ $(VENV)/.dev: requirements.txt requirements-genai.txt requirements-dev.txt | $(B
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/.run
 
-$(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.dev
-	@$(PIP) -r benchmarks/requirements.txt
+# Other people's programs pin versions of their own: they get an environment of their own.
+$(PEERS)/.done: benchmarks/requirements.txt | $(BIN)/python
+	@echo "Installing the programs to compare with (once) ..."
+	@$(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@
 
 run: $(VENV)/.run  ## start the menu (offline demonstration model when no key is set)
@@ -47,10 +51,10 @@ lint: $(VENV)/.dev types  ## ruff, mypy --strict, import-linter
 types: $(VENV)/.dev  ## mypy --strict
 	@$(BIN)/mypy
 
-bench: $(VENV)/.bench  ## measure against a loopback Gemini
+bench: $(VENV)/.dev $(PEERS)/.done  ## measure against a loopback Gemini, and against other programs
 	@$(BIN)/python -m benchmarks
 
 check: lint test  ## everything a change must pass
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -14,10 +14,12 @@ from benchmarks.bench import QUICK, Bench, Sizes
 from benchmarks.calls import calls, layers
 from benchmarks.figures import Bar, Result
 from benchmarks.hedging import hedging
+from benchmarks.horizons import horizons
 from benchmarks.machine import machine_facts
 from benchmarks.memory import memory
 from benchmarks.menu import menu
 from benchmarks.overheads import cache, executor
+from benchmarks.quota import quota
 from benchmarks.rendering import bars_text, result_text
 from benchmarks.runs import distinct, example, hang
 
@@ -34,6 +36,8 @@ BENCHMARKS: Final[Mapping[str, Callable[[Bench], Result]]] = {
     "memory": memory,
     "example": example,
     "hedging": hedging,
+    "quota": quota,
+    "horizons": horizons,
 }
 _BY_NAME_ONLY: Final = ("layers",)  # four minutes, and of use only to who looks for where the time goes
 

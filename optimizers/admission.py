@@ -15,6 +15,7 @@ from optimizers.token_bucket import SlidingWindow, TokenBucket
 
 __all__ = ["Admission", "Permit"]
 
+_OVERTAKING: Final = 0.03  # seconds by which a call may overtake the first of its burst on the way to the server
 _CATCH_UP: Final = 0.02  # seconds by which a late wake-up may be made up for
 _GRANTED: Final = frozenset({CallEnd.ANSWERED, CallEnd.REJECTED, CallEnd.OVERLOADED})  # as far as quota goes
 _LET_IN: Final = frozenset({CallEnd.ANSWERED, CallEnd.REJECTED})  # as far as load goes
@@ -64,7 +65,9 @@ class Admission:
         self._limits = limits
         self._bucket = None
         if limits.requests_per_minute is not None:
-            self._bucket = TokenBucket(rate=limits.requests_per_minute / 60, burst=limits.most_at_once, now=now)
+            rate = limits.requests_per_minute / 60
+            burst = max(limits.most_at_once - rate * _OVERTAKING, 1.0)
+            self._bucket = TokenBucket(rate=rate, burst=burst, now=now)
             self._window.widen(limits.most_at_once)
 
     def forget(self) -> None:
