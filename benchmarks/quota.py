@@ -108,7 +108,6 @@ def quota(bench: Bench) -> Result:
 
 def _stated_wait(bench: Bench, server: LoopbackGemini) -> tuple[float, float]:
     """Seconds from the last refusal of a crowd to the next call, and how many calls came before they had passed."""
-    began = time.monotonic()
     refused_at: list[float] = []
     later: list[float] = []
 
