@@ -213,9 +213,7 @@ def test_one_graph_serves_several_threads(executor: ParallelExecutor) -> None:
     for thread in threads:
         thread.join(20)
     for number in range(4):
-        assert states[number]["parallel_results"] == {
-            f"query_{index}": f"答: {number}-{index}" for index in range(20)
-        }
+        assert states[number]["parallel_results"] == {f"query_{index}": f"答: {number}-{index}" for index in range(20)}
 
 
 def test_the_zero_argument_constructor_takes_the_default_model(mocker: Any) -> None:
