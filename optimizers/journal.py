@@ -189,6 +189,12 @@ class Journal:
             rows = self._connection.execute("SELECT name, keys FROM jobs WHERE state = 'open'").fetchall()
         return {name: _split(keys) for name, keys in rows}
 
+    def jobs_ended(self) -> int:
+        """How many jobs of this batch have ended."""
+        with self._lock:
+            (count,) = self._connection.execute("SELECT count(*) FROM jobs WHERE state <> 'open'").fetchone()
+        return int(count)
+
     def close_job(self, name: str, state: str) -> None:
         """The job has ended, and what it answered is recorded."""
         with self._lock:

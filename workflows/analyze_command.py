@@ -20,6 +20,7 @@ from utils.exports import FORMATS, check_export
 from utils.source_preview import SourcePreview
 from utils.spool import spool
 from utils.text_source import SOURCE_FORMATS, SourceOptions, TextSource
+from workflows.batch_command import run_as_batch
 from workflows.bulk_job import BulkJob, bulk_directory
 from workflows.command_line import ASK_ABOVE, CommandLine
 from workflows.exit_codes import INTERRUPTED, OK, PARTIAL
@@ -40,6 +41,7 @@ def add_analyze_options(parser: argparse.ArgumentParser) -> None:
     reading.add_argument("--encoding", help="預設 UTF-8, 或由 BOM 判斷; 也可以是 big5、cp950 等")
     running = parser.add_argument_group("怎麼執行")
     running.add_argument("--pack", default="auto", metavar="auto|N|off", help="一次請求放幾則文字")
+    running.add_argument("--batch-api", action="store_true", help="用 Gemini 的 Batch API: 半價, 數小時內完成")
     running.add_argument("--resume", action="store_true", help="只接續先前的批次; 沒有可接續的就不執行")
     running.add_argument("--yes", action="store_true", help=f"超過 {ASK_ABOVE} 則也直接執行")
     writing = parser.add_argument_group("結果寫到哪裡")
@@ -74,14 +76,19 @@ def analyze_command(options: argparse.Namespace, line: CommandLine) -> int:
         with line.interrupts.during(scope.cancel):
             preview = job.look(scope)
         _agree(options, line, job, preview)
-        with (
-            BulkView(line.notes, job.progress, money=_spent(line), limiter=line.engine.limiter_figures),
-            line.interrupts.during(scope.cancel),
-        ):
-            end = job.run(scope)
+        end = _run(options, line, job, scope)
         line.notes.write_line(end_text(end))
         _write(options, line, job, out)
     return _exit_code(end)
+
+
+def _run(options: argparse.Namespace, line: CommandLine, job: BulkJob, scope: Scope) -> BulkEnd:
+    if options.batch_api:
+        with line.interrupts.during(scope.cancel):
+            return run_as_batch(job, line, scope)
+    view = BulkView(line.notes, job.progress, money=_spent(line), limiter=line.engine.limiter_figures)
+    with view, line.interrupts.during(scope.cancel):
+        return job.run(scope)
 
 
 def _source(options: argparse.Namespace, line: CommandLine) -> TextSource:

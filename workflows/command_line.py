@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from core.errors import ParallelProcessingError, SettingsError, UsageError
+from core.errors import OperationCancelledError, ParallelProcessingError, SettingsError, UsageError
 from core.settings import load_settings
 from utils.console import Console, OutputClosed
 from utils.failure_text import failure_text
 from utils.interrupts import Interrupts
 from workflows.engine import Engine
-from workflows.exit_codes import ERROR, USAGE
+from workflows.exit_codes import ERROR, INTERRUPTED, USAGE
 
 __all__ = ["ASK_ABOVE", "CommandLine", "add_commands", "run_command", "run_program"]
 
@@ -67,6 +67,9 @@ def run_program(options: argparse.Namespace, out: Console, interrupts: Interrupt
         return run_command(options, CommandLine(engine, out, notes, interrupts))
     except (OutputClosed, SettingsError):
         raise
+    except OperationCancelledError:
+        notes.write_line("⏹️ 已中斷; 已有的結果都保留")
+        return interrupts.leave_with or INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever goes wrong, a script gets one sentence and an exit code
         notes.write_line(failure_text(error))
         if options.debug and not isinstance(error, ParallelProcessingError):
