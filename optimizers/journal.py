@@ -69,9 +69,8 @@ class Journal:
             self._connection = self._opened(on_note)
             self._counts = self._count()
             self._submitted = self._open_keys()
-            self.session = int(self._meta("session", "0")) + 1
             self._cost = [int(self._meta(name, "0")) for name in _COSTS]
-            self._begin()
+            self.begin_session()
         except sqlite3.Error as error:
             self._file_lock.release()
             raise storage_error(error, self.path) from None
@@ -93,6 +92,15 @@ class Journal:
         if empty:
             self.path.unlink(missing_ok=True)
         self._file_lock.release()
+
+    def begin_session(self) -> None:
+        """From here on it is another session: what has failed so far is open again. Raises StorageError."""
+        now = f"{self._clock.wall()}"
+        with self._lock:
+            self.session = int(self._meta("session", "0")) + 1
+            with self._transaction():
+                self._set_meta({"spec": _spec_text(self.spec), "session": str(self.session), "updated": now})
+                self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('started', ?)", (now,))
 
     def standing(self, key: bytes) -> Standing:
         """Where the text of that key stands."""
@@ -214,12 +222,6 @@ class Journal:
                 raise storage_error(error, self.path) from None
             put_aside(self.path, clock=self._clock, on_note=on_note)
         return connect(self.path)
-
-    def _begin(self) -> None:
-        now = f"{self._clock.wall()}"
-        with self._transaction():
-            self._set_meta({"spec": _spec_text(self.spec), "session": str(self.session), "updated": now})
-            self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('started', ?)", (now,))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -11,7 +11,15 @@ from utils.cost_text import duration_text
 from utils.neutralise import neutralise
 from utils.text_width import cell_width, fit, one_line, pad
 
-__all__ = ["distribution_text", "end_text", "failures_text", "preview_text", "progress_line", "result_rows_text"]
+__all__ = [
+    "agreement_text",
+    "distribution_text",
+    "end_text",
+    "failures_text",
+    "preview_text",
+    "progress_line",
+    "result_rows_text",
+]
 
 _BAR_CELLS: Final = 30
 _MOST_LABELS: Final = 20
@@ -25,6 +33,19 @@ def preview_text(first: Sequence[str], counts: Mapping[str, int], *, width: int 
     lines += ["  " + fit(f"{number}. {neutralise(one_line(text))}", width - 2) for number, text in enumerate(first, 1)]
     lines.append("  " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count))
     return "\n".join(lines)
+
+
+def agreement_text(
+    compared: int, agreed: int, low: float, high: float, left_out: int, *, comparable: bool = True
+) -> str:
+    """What a sample asked both ways says about packing."""
+    if not comparable:
+        return "🔬 抽查: 結果都是自由文字, 逐字比較沒有意義; 請自行看過預覽"
+    if not compared:
+        return "🔬 抽查: 沒有可比較的結果"
+    line = f"🔬 抽查 {compared:,} 則: 合併詢問與單獨詢問有 {agreed:,} 則相同"
+    line += f" ({agreed / compared:.1%}; 95% 信賴區間 {low:.1%} 到 {high:.1%})"
+    return line + (f"; 另有 {left_out:,} 則沒有兩種結果" if left_out else "")
 
 
 def progress_line(progress: BulkProgress, *, money: str = "") -> str:

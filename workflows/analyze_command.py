@@ -12,7 +12,7 @@ from core.errors import UsageError
 from core.scope import Scope
 from optimizers.analyses import ANALYSES, Analysis, analysis_named
 from optimizers.own_analyses import closed_category, custom_analysis, parse_fields, parse_labels
-from utils.bulk_text import end_text
+from utils.bulk_text import agreement_text, end_text
 from utils.bulk_view import BulkView
 from utils.cost_text import money_text
 from utils.export_tables import row_object
@@ -41,6 +41,7 @@ def add_analyze_options(parser: argparse.ArgumentParser) -> None:
     reading.add_argument("--encoding", help="預設 UTF-8, 或由 BOM 判斷; 也可以是 big5、cp950 等")
     running = parser.add_argument_group("怎麼執行")
     running.add_argument("--pack", default="auto", metavar="auto|N|off", help="一次請求放幾則文字")
+    running.add_argument("--check", type=int, default=0, metavar="N", help="先抽查 N 則 (最多 200), 比較合併與單獨詢問")
     running.add_argument("--batch-api", action="store_true", help="用 Gemini 的 Batch API: 半價, 數小時內完成")
     running.add_argument("--resume", action="store_true", help="只接續先前的批次; 沒有可接續的就不執行")
     running.add_argument("--yes", action="store_true", help=f"超過 {ASK_ABOVE} 則也直接執行")
@@ -76,10 +77,20 @@ def analyze_command(options: argparse.Namespace, line: CommandLine) -> int:
         with line.interrupts.during(scope.cancel):
             preview = job.look(scope)
         _agree(options, line, job, preview)
+        if options.check > 0 and preview.to_ask:
+            _check(options, line, job, scope)
         end = _run(options, line, job, scope)
         line.notes.write_line(end_text(end))
         _write(options, line, job, out)
     return _exit_code(end)
+
+
+def _check(options: argparse.Namespace, line: CommandLine, job: BulkJob, scope: Scope) -> None:
+    with line.interrupts.during(scope.cancel):
+        found = job.check(options.check, scope)
+    line.notes.write_line(
+        agreement_text(found.compared, found.agreed, found.low, found.high, found.left_out, comparable=found.comparable)
+    )
 
 
 def _run(options: argparse.Namespace, line: CommandLine, job: BulkJob, scope: Scope) -> BulkEnd:

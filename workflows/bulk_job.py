@@ -5,18 +5,21 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from core.bulk import BatchSpec, BulkEnd, BulkProgress
+from core.bulk import BatchSpec, BulkEnd, BulkProgress, TextItem
 from core.clock import SYSTEM_CLOCK, Clock
 from core.cost import RunEstimate
-from core.outcome import OutcomeKind
+from core.outcome import Missing, OutcomeKind
+from core.parallel_executor import ParallelTask
 from core.scope import Scope
+from optimizers.agreement import Agreement, compare
 from optimizers.analyses import Analysis
+from optimizers.bulk_request import BulkRequest, Group
 from optimizers.bulk_runner import BulkRunner
 from optimizers.journal import Journal, Standing
 from optimizers.pack_size import PackSize
@@ -107,6 +110,36 @@ class BulkJob:
             workers=self._engine.executor.max_workers,
             limits=self._engine.limits(),
         )
+
+    def check(self, texts: int, scope: Scope) -> Agreement:
+        """Ask so many texts of the input alone and packed, and compare; after look(). What is asked alone is kept."""
+        assert self.preview is not None
+        items = [TextItem(number, text, 0) for number, text in enumerate(self.preview.sample[:texts], 1)]
+        size = self._pack_size.size
+        groups = [tuple(items[start : start + size]) for start in range(0, len(items), size)]
+        with self._engine.accounted():
+            packed = self._asked(groups, lambda results, cost: None, scope)
+            alone = self._asked([(item,) for item in items], self.journal.record, scope)
+        self.journal.begin_session()
+        free = frozenset(field.name for field in self.analysis.fields if field.type == "string" and not field.labels)
+        return compare(alone, packed, sample=len(items), free_fields=free)
+
+    def _asked(
+        self, groups: Sequence[Group], record: Callable[..., object], scope: Scope
+    ) -> dict[bytes, dict[str, Any]]:
+        """The groups' values by key; those without a valid result are left out."""
+        model, timeout = self._engine.chat_model(), self._engine.settings.query_timeout
+        tasks = [
+            ParallelTask(
+                f"check_{number}", f"抽查 {number}", BulkRequest(model, self.analysis, group, record).ask,
+                timeout=timeout + len(group), scoped=True,
+            )
+            for number, group in enumerate(groups, 1)
+        ]  # fmt: skip
+        report = self._engine.executor.run(tasks, scope=scope)
+        scope.check()
+        answered = (outcome.value.results for outcome in report.outcomes if not isinstance(outcome.value, Missing))
+        return {each.key: json.loads(each.values) for results in answered for each in results if each.answered}
 
     def run(self, scope: Scope) -> BulkEnd:
         """Ask what has no result yet."""
