@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.bench import QUICK, Bench, Sizes
+from benchmarks.bulk import bulk
 from benchmarks.calls import calls, layers
 from benchmarks.figures import Bar, Result
 from benchmarks.hedging import hedging
@@ -38,6 +39,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Bench], Result]]] = {
     "hedging": hedging,
     "quota": quota,
     "horizons": horizons,
+    "bulk": bulk,
 }
 _BY_NAME_ONLY: Final = ("layers",)  # four minutes, and of use only to who looks for where the time goes
 

@@ -24,8 +24,10 @@ class ServerAddress:
 
 
 @contextlib.contextmanager
-def server_process(*, latency: float, streams: int = 100) -> Iterator[ServerAddress]:
+def server_process(*, latency: float, streams: int = 100, labels: bool = False) -> Iterator[ServerAddress]:
     command = [sys.executable, "-m", "tests.servers", "--latency", str(latency), "--streams", str(streams)]
+    if labels:
+        command.append("--labels")
     server = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdin is not None
     assert server.stdout is not None

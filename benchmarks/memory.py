@@ -15,7 +15,7 @@ import psutil
 from benchmarks.bench import Bench, interleaved
 from benchmarks.figures import Bar, Result, Row, Table, spread
 
-__all__ = ["memory", "memory_probe"]
+__all__ = ["memory", "memory_probe", "peak_memory"]
 
 _MIB: Final = 2**20
 _BAR: Final = 25.0
@@ -52,7 +52,7 @@ def memory_probe(queries: int) -> dict[str, float]:
         graph.invoke({"user_queries": [f"warm-up {number}" for number in range(100)]})
         gc.collect()
         idle = psutil.Process().memory_info().rss
-        with _peak() as peak:
+        with peak_memory() as peak:
             outcomes = graph.invoke({"user_queries": asked})["outcomes"]
         answers = sum(sys.getsizeof(outcome.value.text) for outcome in outcomes)
     return {
@@ -64,7 +64,7 @@ def memory_probe(queries: int) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _peak() -> Iterator[list[int]]:
+def peak_memory() -> Iterator[list[int]]:
     """The highest resident size of the block, in bytes: the kernel's own mark where it lets us reset it."""
     found = [0]
     try:

@@ -86,7 +86,7 @@ class JournalBusyError(StorageError):
     """Another process runs the same batch; pid names it where it is known."""
 
     def __init__(self, pid: int | None) -> None:
-        who = "另一個程式" if pid is None else f"另一個程式 (pid {pid})"
+        who = "另一個程式" if pid is None else f"另一個程式 (pid {pid}) "
         super().__init__(f"{who}正在跑這批文字", advice="請等它結束, 或先停掉它, 再重新執行")
         self.pid = pid
 

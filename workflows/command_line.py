@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final
 
 from core.errors import OperationCancelledError, ParallelProcessingError, SettingsError, UsageError
 from core.settings import load_settings
@@ -22,6 +22,21 @@ from workflows.exit_codes import ERROR, INTERRUPTED, USAGE
 __all__ = ["ASK_ABOVE", "CommandLine", "add_commands", "run_command", "run_program"]
 
 ASK_ABOVE: Final = 50  # a larger run is started only after a yes
+
+
+_ASK: Final = """\
+同時詢問檔案裡的每個問題 (每行一個), 回答寫到標準輸出。
+
+  python main.py ask 問題.txt --json > 回答.jsonl
+  cat 問題.txt | python main.py ask -
+"""
+_ANALYZE: Final = """\
+分析檔案裡的每則文字; 可中斷, 再執行同一個指令就接著做。
+
+  python main.py analyze 評論.csv --column 內容 --out 結果.csv --yes
+  python main.py analyze 信件.txt --type category --labels 帳務,技術,其他 --out 報告.html
+  python main.py analyze 評論.csv --type custom --instruction "找出產品與態度" --fields "產品,態度:好|普通|差"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +58,15 @@ class CommandLine:
             raise UsageError("沒有執行, 因為沒有得到同意")
 
 
-class _Subparsers(Protocol):
-    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...
-
-
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add the commands to the program's own parser."""
     from workflows.analyze_command import add_analyze_options
     from workflows.ask_command import add_ask_options
 
-    commands: _Subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="指令")
-    add_ask_options(commands.add_parser("ask", help="問檔案裡的每個問題", description="每行一個問題, 同時詢問。"))
-    add_analyze_options(
-        commands.add_parser("analyze", help="分析檔案裡的每則文字", description="大量文字分析, 可中斷與接續。")
-    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="指令")
+    about: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    add_ask_options(commands.add_parser("ask", help="問檔案裡的每個問題", description=_ASK, **about))
+    add_analyze_options(commands.add_parser("analyze", help="分析檔案裡的每則文字", description=_ANALYZE, **about))
 
 
 def run_program(options: argparse.Namespace, out: Console, interrupts: Interrupts) -> int:
