@@ -8,7 +8,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ _NOTES: Final = (
     "Texts of about 20 characters in a file, one a line; the whole way from the file to the journal. Row one: a model",
     "in the same process that takes 10 ms, 50 workers, a fresh process; idle is after a run of 500. The others: over",
     "gRPC against a labelling server, which is deterministic. Every label is checked. The journal's time is the wall",
-    "time of its commits, waiting for each other included.",
+    "time of its transactions, from their begin to the disk's word that they are kept.",
 )
 
 
@@ -217,9 +217,11 @@ def _run(model: Any, folder: Path, name: str, count: int, workers: int, pack: in
     spent: list[float] = []
 
     class Timed(Journal):
-        def record(self, results: Any, cost: Any) -> None:
+        @contextlib.contextmanager
+        def _transaction(self) -> Iterator[None]:
             started = time.perf_counter()
-            super().record(results, cost)
+            with super()._transaction():
+                yield
             spent.append(time.perf_counter() - started)
 
     with Timed(folder / "journal", _spec(path)) as journal, ParallelExecutor(workers) as executor:

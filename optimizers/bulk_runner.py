@@ -218,7 +218,8 @@ class BulkRunner:
 
     def _count(self, **more: int) -> None:
         with self._lock:
-            self._counts.update(more)
+            for name, count in more.items():  # Counter.update() takes three times as long
+                self._counts[name] += count
 
     def _end(self, scope: Scope) -> BulkEnd:
         failure, unsaved = self._failure, len(self.unsaved())

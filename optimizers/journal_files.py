@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["JournalLock", "connect", "make_directory", "put_aside", "storage_error"]
 
 VERSION: Final = 1
+_CACHE_KIB: Final = 8192
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Versions in which a write-ahead log shared by processes could be corrupted in a rare race (sqlite.org/wal.html).
 _FIXED_BACKPORTS: Final = frozenset({(3, 44, 6), (3, 50, 7)})
@@ -83,6 +84,8 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute(f"PRAGMA journal_mode = {'WAL' if _wal_is_safe() else 'TRUNCATE'}")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # it is ours alone: no lock to be had for every look
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")

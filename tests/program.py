@@ -75,6 +75,11 @@ class Program:
         with self._changed:
             return self._texts["out"].decode("utf-8", "replace")
 
+    @property
+    def err(self) -> str:
+        with self._changed:
+            return self._texts["err"].decode("utf-8", "replace")
+
     def send(self, text: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(text.encode())
