@@ -168,6 +168,16 @@ def test_texts_from_a_pipe_are_the_same_batch_next_time(home: Path) -> None:
     assert "請求 0 次" in call(home, "analyze", "-", typed=typed).err
 
 
+def test_another_encoding_is_read_only_if_the_caller_says_so(home: Path) -> None:
+    """Big5 is recognised and named, and nothing is asked before somebody has agreed to it."""
+    (home / "big5.txt").write_bytes("這家餐廳很好吃, 服務也很好\n".encode("big5"))
+    done = call(home, "analyze", "big5.txt", "--json")
+    assert (done.code, done.out) == (2, "")
+    assert "看起來是 big5" in done.err or "看起來是 cp950" in done.err
+    done = call(home, "analyze", "big5.txt", "--json", "--encoding", "cp950")
+    assert [row["text"] for row in rows(done.out)] == ["這家餐廳很好吃, 服務也很好"]
+
+
 def test_a_report_stands_alone(home: Path) -> None:
     """HTML with charts, and not one address to load anything from."""
     reviews(home)

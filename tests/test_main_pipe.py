@@ -204,7 +204,7 @@ def test_a_file_is_analysed(batches: Finished) -> None:
         "4. 分類 (自訂標籤)",
         "5. 自訂分析",
         "選擇分析類型 (1-5): ",
-        "檔案路徑 (文字檔、CSV/TSV 或 JSONL), 或直接按 Enter 改為貼上文字: ",
+        "檔案 (TXT/CSV/TSV/JSONL), 或按 Enter 改為貼上: ",
     ]
     assert "  文字 6, 重複 3, 空白 1, 要問 3" in lines
     assert "📦 開始批次處理 3 則文字 (情感分析)" in lines

@@ -17,6 +17,7 @@ from utils.bulk_view import BulkView
 from utils.cost_text import money_text
 from utils.export_tables import row_object
 from utils.exports import FORMATS, check_export
+from utils.source_encoding import guess_encoding
 from utils.source_preview import SourcePreview
 from utils.spool import spool
 from utils.text_source import SOURCE_FORMATS, SourceOptions, TextSource
@@ -106,6 +107,12 @@ def _source(options: argparse.Namespace, line: CommandLine) -> TextSource:
     path = Path(options.file).expanduser()
     if options.file == "-":
         path = spool(sys.stdin.buffer, bulk_directory())
+    guess = guess_encoding(path) if options.encoding is None and path.is_file() else None
+    if guess is not None:
+        raise UsageError(
+            f"檔案不是 UTF-8, 看起來是 {guess.encoding} (第 {guess.line:,} 行: {guess.sample}); "
+            f"同意的話請加 --encoding {guess.encoding}, 否則加 --encoding utf-8"
+        )
     reading = SourceOptions(options.format, options.column, options.encoding)
     return TextSource(path, reading, on_note=line.notes.write_line)
 

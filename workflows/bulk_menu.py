@@ -143,9 +143,9 @@ class BulkMenu:
             left = job.save_again()
 
     def _offer_export(self, job: BulkJob) -> None:
-        suffixes = ", ".join(FORMATS)
+        suffixes = " ".join(f".{name}" for name in FORMATS)
         while True:
-            name = self._console.ask(f"匯出到檔案 (副檔名決定格式: {suffixes}; 直接按 Enter 略過): ").strip()
+            name = self._console.ask(f"匯出檔名 ({suffixes}; 按 Enter 略過): ").strip()
             if not name:
                 return
             path = Path(name).expanduser()

@@ -125,7 +125,7 @@ class Session:
         analysis = menu.choose_analysis()
         if analysis is None:
             return
-        entry = self._console.ask_choice("檔案路徑 (文字檔、CSV/TSV 或 JSONL), 或直接按 Enter 改為貼上文字: ")
+        entry = self._console.ask_choice("檔案 (TXT/CSV/TSV/JSONL), 或按 Enter 改為貼上: ")
         if isinstance(entry, Pasted):
             self._analyze_list(entry.queries, analysis)
         elif entry.text.strip():

@@ -27,7 +27,7 @@ QUESTIONS = {
     ("2",): "1>",
     ("2", "甲"): "2>",
     ("7",): "選擇分析類型 (1-5):",
-    ("7", "1"): "檔案路徑 (文字檔、CSV/TSV 或 JSONL), 或直接按 Enter 改為貼上文字:",
+    ("7", "1"): "檔案 (TXT/CSV/TSV/JSONL), 或按 Enter 改為貼上:",
     ("7", "1", ""): "1>",
 }
 STUCK = """\
@@ -154,7 +154,7 @@ def test_ctrl_c_in_a_batch_keeps_what_is_done(home: Path) -> None:
         session.enter("7")
         session.wait_for_prompt("選擇分析類型 (1-5):")
         session.enter("1")
-        session.expect("或直接按 Enter 改為貼上文字:")
+        session.expect("或按 Enter 改為貼上:")
         session.enter("texts.txt")
         session.expect("請求 0")
         session.interrupt()
