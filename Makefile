@@ -8,10 +8,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := main.py core optimizers workflows utils tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint types bench check clean
+.PHONY: help run demo test lint types bench bench-peers check clean
 
 help:  ## show these lines
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (set PYTHON=/path/to/python3)."; exit 1; }
@@ -53,6 +53,8 @@ types: $(VENV)/.dev  ## mypy --strict
 
 bench: $(VENV)/.dev $(PEERS)/.done  ## measure against a loopback Gemini, and against other programs
 	@$(BIN)/python -m benchmarks
+
+bench-peers: $(PEERS)/.done  ## install the programs that `make bench` compares with
 
 check: lint test  ## everything a change must pass
 

@@ -23,6 +23,7 @@ from benchmarks.overheads import cache, executor
 from benchmarks.quota import quota
 from benchmarks.rendering import bars_text, result_text
 from benchmarks.runs import distinct, example, hang
+from benchmarks.unlimited import unlimited
 
 __all__ = ["BENCHMARKS", "main"]
 
@@ -38,6 +39,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Bench], Result]]] = {
     "example": example,
     "hedging": hedging,
     "quota": quota,
+    "unlimited": unlimited,
     "horizons": horizons,
     "bulk": bulk,
 }

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["QUICK", "ROOT", "Bench", "Missing", "Sizes", "in_fresh_process", "in_this_process", "interleaved"]
+__all__ = [
+    "QUICK", "ROOT", "Bench", "Measured", "Missing", "Sizes", "in_fresh_process", "in_this_process", "interleaved",
+]  # fmt: skip
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PATIENCE: Final = 300.0  # seconds for one measurement; only a defect takes that long

@@ -8,148 +8,150 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.bench import ROOT, Bench, Missing, interleaved
+from benchmarks.bench import ROOT, Bench, Measured, Missing, interleaved
 from benchmarks.figures import Bar, Result, Row, Table, spread
+from benchmarks.quota_server import ChanceFailures, QuotaRule, StatedWait
 from tests.servers import LoopbackGemini
-from tests.servers.records import SeenRequest
-from tests.servers.replies import Reply, Slow
-from tests.servers.replies import quota as refusal
 
-__all__ = ["quota", "quota_probe"]
+__all__ = ["CONTENDERS", "quota", "quota_probe", "side_by_side"]
 
 _RATE: Final = 20.0  # calls a second
 _BURST: Final = 20
 _WORKERS: Final = 50
-_REFUSAL_SECONDS: Final = 0.02  # a server that grants nothing has nothing to think about
-_LABELS: Final = {
+_OURS: Final = {"ours": "ours, nothing configured", "known": "ours, REQUESTS_PER_MINUTE=1200"}
+CONTENDERS: Final = {
     "sdk": "google-generativeai in 50 threads",
     "genai": "google-genai, asynchronous, 5 attempts",
     "langchain": "LangChain batch(), its defaults",
     "litellm": "LiteLLM batch_completion(), 3 retries",
-    "ours": "ours, nothing configured",
-    "known": "ours, REQUESTS_PER_MINUTE=1200",
+    **_OURS,
 }
 _COLUMNS: Final = (
     ("answered", ".0f"), ("wall s", ".2f"), ("wall / ideal", ".3f"), ("refused calls", ".0f"), ("calls", ".0f"),
 )  # fmt: skip
+_FIGURES: Final = ("answered", "wall_seconds", "wall_per_ideal", "refused", "calls")
 _NOTES: Final = (
     "One server in this process for all, a token bucket of 20 that gains 20 a second; it refuses within 20 ms, names",
-    "the wait in RetryInfo, and starts full for each. Every answer checked; each contender in a fresh process,",
-    "interleaved. Ours over gRPC, the others over REST, which all of them can be pointed at a plaintext server with.",
+    "the wait in RetryInfo, and is full again for each. Every answer checked; each contender in a fresh process,",
+    "interleaved; imports and connecting are not timed. Ours over gRPC, the others over REST, which all of them can be",
+    "pointed at a plaintext server with. Who gives up early has a short wall time: look at the answered first.",
 )
-_STATED: Final = 5.2  # seconds
 _PATIENCE: Final = 300.0
 
 
-class _Bucket:
-    """The server's rule. Called under the server's lock."""
-
-    def __init__(self) -> None:
-        self.refused = 0
-        self.left = float(_BURST)
-        self.at = time.monotonic()
-
-    def __call__(self, seen: SeenRequest) -> Reply | None:
-        now = time.monotonic()
-        self.left = min(_BURST, self.left + (now - self.at) * _RATE)
-        self.at = now
-        if self.left >= 1:
-            self.left -= 1
-            return None
-        self.refused += 1
-        return Slow(_REFUSAL_SECONDS, refusal((1 - self.left) / _RATE))
-
-
-def quota(bench: Bench) -> Result:
-    """Everybody against the same limit."""
-    count = bench.sizes.queries // 5
-    ideal = max((count - _BURST) / _RATE, bench.sizes.latency)
+def quota(bench: Bench, contenders: Sequence[str] = tuple(CONTENDERS), *, stated: float = 5.2) -> Result:
+    """Everybody against the same limit; then ours against a stated wait, and against failures by chance."""
+    few = dataclasses.replace(bench, sizes=dataclasses.replace(bench.sizes, repeat=min(bench.sizes.repeat, 3)))
     with LoopbackGemini(latency=bench.sizes.latency) as server:
+        compared, bars, found = side_by_side(bench, server, contenders, bench.sizes.queries // 5)
+        waits, wait_bars, waited = _stated_wait(few, server, stated)
+        failing, failing_bars, failed = _by_chance(few, server, bench.sizes.queries // 2)
+    raw = {**found, "stated wait": waited, "failing": failed}
+    return Result("quota", (compared, waits, failing), (*bars, *wait_bars, *failing_bars), raw)
 
-        def measure(name: str) -> Mapping[str, Any]:
-            bucket = _Bucket()
-            before = server.calls
-            server.set_script(bucket)
-            found = _ask(bench, server, name, count)
-            return {
-                "answered": found["answered"],
-                "wall_seconds": found["wall_seconds"],
-                "wall_per_ideal": found["wall_seconds"] / ideal,
-                "refused": bucket.refused,
-                "calls": server.calls - before,
-            }
 
-        found, missing = interleaved(bench, list(_LABELS), measure)
-        waited = [_stated_wait(bench, server) for _ in range(min(bench.sizes.repeat, 3))]
-    names = ("answered", "wall_seconds", "wall_per_ideal", "refused", "calls")
+def side_by_side(
+    bench: Bench, server: LoopbackGemini, contenders: Sequence[str], count: int
+) -> tuple[Table, list[Bar], dict[str, list[Measured]]]:
+    """The comparison: table, bars, and every repetition by contender."""
+    ideal = max((count - _BURST) / _RATE, bench.sizes.latency)
+
+    def measure(name: str) -> Measured:
+        rule = QuotaRule(_RATE, _BURST)
+        server.set_script(rule)
+        found = _ask(bench, server, name, count)
+        ratio = found["wall_seconds"] / ideal
+        return {**found, "wall_per_ideal": ratio, "refused": rule.refused, "calls": rule.calls}
+
+    found, missing = interleaved(bench, contenders, measure)
     rows = [
-        Row(label, note=f"not measured: {missing[name]}")
+        Row(CONTENDERS[name], note=f"not measured: {missing[name]}")
         if name in missing
-        else Row(label, tuple(spread(each[column] for each in found[name]) for column in names))
-        for name, label in _LABELS.items()
+        else Row(CONTENDERS[name], tuple(spread(each[figure] for each in found[name]) for figure in _FIGURES))
+        for name in contenders
     ]
+    versions = [version for name in found for version in found[name][0].get("versions", ())]
     title = f"{count} questions, {_WORKERS} at once, {_RATE:g} calls/s after a burst of {_BURST}, ideal {ideal:.1f} s"
-    waits = Table(
-        f"RetryInfo {_STATED:g} s",
-        (("s until the next call", ".3f"), ("calls before it", ".0f")),
-        (Row("ours", tuple(spread(values) for values in zip(*waited, strict=True))),),
-    )
-    bars = (
-        *_bars(found, count),
-        Bar("RetryInfo: calls before the stated instant", 0, max(early for _, early in waited), exact=True),
-        Bar("RetryInfo: next call after it", 0.3, max(wait for wait, _ in waited) - _STATED, "s"),
-    )
-    return Result("quota", (Table(title, _COLUMNS, tuple(rows), _NOTES), waits), bars, {**found, "waited": waited})
+    notes = (*_NOTES, f"Versions: {', '.join(versions)}.") if versions else _NOTES
+    bars = _bars("limit unknown", count, 1.06, 6, found.get("ours"))
+    bars += _bars("limit configured", count, 1.03, 0, found.get("known"))
+    return Table(title, _COLUMNS, tuple(rows), notes), bars, found
 
 
-def _stated_wait(bench: Bench, server: LoopbackGemini) -> tuple[float, float]:
-    """Seconds from the last refusal of a crowd to the next call, and how many calls came before they had passed."""
-    refused_at: list[float] = []
-    later: list[float] = []
+def _bars(what: str, count: int, wall: float, refused: int, found: Sequence[Measured] | None) -> list[Bar]:
+    def median(name: str) -> float | None:
+        return spread(each[name] for each in found).median if found else None
 
-    def script(seen: SeenRequest) -> Reply | None:
-        now = time.monotonic()
-        if not refused_at or now < refused_at[0] + 0.5:
-            refused_at.append(now)
-            return Slow(_REFUSAL_SECONDS, refusal(_STATED))
-        later.append(now)
-        return None
-
-    server.set_script(script)
-    _ask(bench, server, "ours", _WORKERS)
-    early = [at for at in later if at < refused_at[-1] + _STATED]
-    return min(later) - refused_at[-1], float(len(early))
+    return [
+        Bar(f"{what}: answered", count, median("answered"), exact=True),
+        Bar(f"{what}: wall / ideal", wall, median("wall_per_ideal")),
+        Bar(f"{what}: refused calls", refused, median("refused"), exact=not refused),
+    ]
 
 
-def _bars(found: Mapping[str, list[Mapping[str, Any]]], count: int) -> tuple[Bar, ...]:
-    def median(contender: str, name: str) -> float | None:
-        runs = found.get(contender)
-        return spread(each[name] for each in runs).median if runs else None
+def _stated_wait(bench: Bench, server: LoopbackGemini, stated: float) -> tuple[Table, list[Bar], list[Measured]]:
+    """A crowd is told to come back in so many seconds."""
 
-    return (
-        Bar("limit unknown: answered", count, median("ours", "answered"), exact=True),
-        Bar("limit unknown: wall / ideal", 1.06, median("ours", "wall_per_ideal")),
-        Bar("limit unknown: refused calls", 6, median("ours", "refused")),
-        Bar("limit configured: answered", count, median("known", "answered"), exact=True),
-        Bar("limit configured: wall / ideal", 1.03, median("known", "wall_per_ideal")),
-        Bar("limit configured: refused calls", 0, median("known", "refused"), exact=True),
-    )
+    def measure(_: str) -> Measured:
+        rule = StatedWait(stated)
+        server.set_script(rule)
+        _ask(bench, server, "ours", _WORKERS)
+        return {"overslept": rule.overslept, "early": rule.early}
+
+    found = interleaved(bench, ["waits"], measure)[0].get("waits", [])
+    what = f"RetryInfo {stated:g} s"
+    columns = (("next call s after it", ".3f"), ("calls before it", ".0f"))
+    if not found:
+        return Table(what, columns, (Row("ours", note="not measured"),)), [], found
+    waits, early = (spread(each[name] for each in found) for name in ("overslept", "early"))
+    bars = [
+        Bar(f"{what}: calls before the stated instant", 0, early.high, exact=True),
+        Bar(f"{what}: the next call after it", 0.3, waits.high, "s"),
+    ]
+    return Table(what, columns, (Row("ours", (waits, early)),)), bars, found
+
+
+def _by_chance(bench: Bench, server: LoopbackGemini, count: int) -> tuple[Table, list[Bar], list[Measured]]:
+    """Three of ten calls fail, whoever asks and however often."""
+
+    def measure(_: str) -> Measured:
+        rule = ChanceFailures()
+        server.set_script(rule)
+        found = _ask(bench, server, "ours", count)
+        per_answer = rule.calls / max(found["answered"], 1)
+        return {**found, "calls_per_answer": per_answer}
+
+    found = interleaved(bench, ["fails"], measure)[0].get("fails", [])
+    what = f"{count} questions, {_WORKERS} at once, 30 % of the calls fail with 500 or 503"
+    columns = (("answered", ".0f"), ("wall s", ".2f"), ("calls / answer", ".3f"))
+    if not found:
+        return Table(what, columns, (Row("ours", note="not measured"),)), [], found
+    names = ("answered", "wall_seconds", "calls_per_answer")
+    answered, wall, per_answer = (spread(each[name] for each in found) for name in names)
+    bars = [
+        Bar("30 % of the calls fail: answered", count, answered.low, exact=True),
+        Bar("30 % of the calls fail: calls per answer", 1.5, per_answer.median),
+    ]
+    return Table(what, columns, (Row("ours", (answered, wall, per_answer)),)), bars, found
 
 
 def _ask(bench: Bench, server: LoopbackGemini, name: str, count: int) -> Mapping[str, Any]:
-    if name in ("ours", "known"):
+    if name in _OURS:
         given = {"port": server.grpc_endpoint.port, "count": count, "known": name == "known"}
         return bench.measure("quota:quota_probe", given)
-    python = Path(os.environ.get("PEERS_PYTHON", ROOT / ".venv-peers" / "bin" / "python"))
+    python = Path(os.environ.get("PEERS_PYTHON") or ROOT / ".venv-peers" / "bin" / "python")
     if not python.exists():
-        raise Missing("`make bench` installs it")
+        raise Missing("`make bench-peers` installs it")
     script = Path(__file__).with_name("quota_peers.py")
     command = [str(python), str(script), name, str(server.rest_endpoint.port), str(count), str(_WORKERS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Missing(f"not done after {_PATIENCE:g} s") from error
     if done.returncode:
         raise Missing(f"failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     found: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -1,10 +1,13 @@
-"""The benchmarks measure, and say what they measured. No test here looks at how fast anything is."""
+"""The benchmarks measure, and say what they measured. No test here looks at how fast this machine is."""
 
 from __future__ import annotations
 
+import functools
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,11 +16,19 @@ from benchmarks.bench import Bench, Missing, Sizes, in_fresh_process, in_this_pr
 from benchmarks.calls import calls, layers
 from benchmarks.figures import Bar, Result, Row, Table, spread
 from benchmarks.hedging import hedging
+from benchmarks.horizons import horizons
 from benchmarks.memory import memory
 from benchmarks.menu import menu
 from benchmarks.overheads import cache, executor
+from benchmarks.quota import CONTENDERS, quota, side_by_side
+from benchmarks.quota_peers import PACKAGES, PEERS
+from benchmarks.quota_plot import draw, quota_run
+from benchmarks.quota_server import WARM_UP, ChanceFailures, QuotaRule, StatedWait
 from benchmarks.rendering import bars_text, result_text
 from benchmarks.runs import distinct, example, hang
+from benchmarks.unlimited import unlimited
+from tests.servers import LoopbackGemini, SeenRequest
+from tests.servers.replies import Failure, Slow
 
 TINY = Sizes(
     repeat=1,
@@ -43,9 +54,28 @@ def some_layers(bench: Bench) -> Result:
     return layers(bench, ("raw", "provider", "chain", "cache", "executor"))
 
 
+@functools.cache
+def some_quota(bench: Bench) -> Result:
+    return quota(bench, ("ours", "known"), stated=1.0)
+
+
+@functools.cache
+def some_horizons(bench: Bench) -> Result:
+    return horizons(bench)
+
+
+def compared(contender: str) -> Table:
+    with LoopbackGemini() as server:
+        return side_by_side(BENCH, server, (contender,), 4)[0]
+
+
 @pytest.mark.parametrize(
-    "benchmark", [some_calls, some_layers, distinct, hang, executor, cache, memory, example, hedging]
-)
+    "benchmark",
+    [
+        some_calls, some_layers, distinct, hang, executor, cache, memory, example, hedging, some_quota, unlimited,
+        some_horizons,
+    ],
+)  # fmt: skip
 def test_every_benchmark_measures_something(benchmark: Callable[[Bench], Result]) -> None:
     """Each benchmark finds a figure for each of its contenders."""
     result = benchmark(BENCH)
@@ -64,6 +94,99 @@ def test_of_many_equal_queries_the_distinct_ones_reach_the_model() -> None:
     (bar,) = distinct(BENCH).bars
     assert bar.figure == TINY.distinct
     assert bar.met
+
+
+def test_whatever_the_limiter_does_nothing_is_lost_and_nobody_comes_early() -> None:
+    """The promises that hold on any machine: all answered, no call before a stated wait is over, nothing lost."""
+    steady = {bar.promise: bar for bar in (*some_quota(BENCH).bars, *some_horizons(BENCH).bars) if bar.exact}
+    assert len(steady) == 6
+    assert [promise for promise, bar in steady.items() if not bar.met] == []
+
+
+def test_the_bars_say_what_was_missed() -> None:
+    """A sliding log of ten a minute takes longer than the bar allows, and the table does not hide it."""
+    missed = [bar.promise for bar in some_horizons(BENCH).bars if not bar.met and bar.unit != "us"]
+    assert missed == ["300 calls, 10/min in a sliding log: time / ideal"]
+
+
+def test_the_rule_grants_a_burst_and_then_so_many_a_second() -> None:
+    """A refusal states the time to the next token; a warm-up costs none and is not counted."""
+    clock = SimpleNamespace(now=0.0)
+    rule = QuotaRule(rate=10.0, burst=2, clock=lambda: clock.now)
+    assert rule(asked(WARM_UP)) is None
+    assert [rule(asked("q")) for _ in range(2)] == [None, None]
+    refused = rule(asked("q"))
+    assert isinstance(refused, Slow)
+    assert isinstance(refused.reply, Failure)
+    assert (refused.reply.http, refused.reply.details[1]["retryDelay"]) == (429, "0.1s")
+    clock.now += 0.1
+    assert rule(asked("q")) is None
+    assert (rule.calls, rule.refused) == (4, 1)
+
+
+def test_who_comes_before_the_stated_wait_is_over_is_seen() -> None:
+    """The wait counts from the moment at which the last refusal can have arrived."""
+    clock = SimpleNamespace(now=0.0)
+    rule = StatedWait(5.2, clock=lambda: clock.now)
+    rule(asked("the first"))
+    clock.now = 0.1
+    rule(asked("one that had started already"))
+    clock.now = 5.31
+    assert rule(asked("too early")) is None
+    assert rule.early == 1
+    clock.now = 5.4
+    rule(asked("on time"))
+    assert rule.early == 1
+    assert rule.overslept == pytest.approx(-0.01)
+
+
+def test_three_of_ten_calls_fail_with_either_error() -> None:
+    """The share is exact; 500 and 503 take turns."""
+    rule = ChanceFailures()
+    failures = [reply.http for reply in (rule(asked("q")) for _ in range(100)) if isinstance(reply, Failure)]
+    assert failures == [500, 503] * 15
+    assert rule.calls == 100
+
+
+def asked(text: str) -> SeenRequest:
+    return SeenRequest(method="generate", transport="rest", model="models/m", text=text)
+
+
+def test_without_the_other_programs_their_rows_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No environment for them: the row names the command."""
+    monkeypatch.setenv("PEERS_PYTHON", "/nonexistent/python")
+    assert compared("sdk").rows[0].note == "not measured: `make bench-peers` installs it"
+
+
+def test_another_program_that_fails_is_reported_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its environment lacks what it needs: the reason stands in its row."""
+    monkeypatch.setenv("PEERS_PYTHON", sys.executable)
+    assert compared("litellm").rows[0].note == "not measured: failed: ModuleNotFoundError: No module named 'litellm'"
+
+
+def test_another_program_is_asked_in_its_own_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bare SDK answers rightly over REST; the versions stand in the notes, the warm-up is not counted."""
+    monkeypatch.setenv("PEERS_PYTHON", sys.executable)
+    table = compared("sdk")
+    answered, _, _, refused, calls = (figure.median for figure in table.rows[0].figures)
+    assert (answered, refused, calls) == (4, 0, 4)
+    assert table.notes[-1].startswith("Versions: google-generativeai 0.8.")
+
+
+def test_every_other_program_can_be_called_by_its_name() -> None:
+    """What the table names, the script knows, and tells the versions of."""
+    assert set(PEERS) == set(PACKAGES) == set(CONTENDERS) - {"ours", "known"}
+
+
+def test_equal_runs_give_equal_drawings() -> None:
+    """The drawing has no date, no script and nothing of chance in it, and marks what was refused."""
+    run = quota_run(300)
+    drawing = draw(run)
+    assert drawing == draw(quota_run(300))
+    assert drawing.startswith("<svg")
+    assert drawing.count("<circle") == len(run.refused) > 0
+    assert "<script" not in drawing
+    assert "Generated" not in drawing
 
 
 def test_the_menu_is_timed_on_a_terminal(tmp_path: Path) -> None:
