@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import ParallelProcessingError, SettingsError
-from core.settings import Settings, load_settings
+from core.settings import load_settings
 from utils.console import Console, OutputClosed
 from utils.failure_text import failure_text
 from utils.interrupts import Interrupts
+from utils.limits_text import DAMAGED
 from utils.line_input import Entry, Pasted
 from utils.rendering import banner_text, menu_text
 from workflows.engine import Engine
@@ -34,6 +35,7 @@ MENU: Final[tuple[tuple[str, str, Callable[[Session], None] | None], ...]] = (
     ("7", "批次文字分析", Session.batch),
     ("8", "檢視上次查詢的完整回答", Session.answers),
     ("9", "限額設定", Session.limits),
+    ("10", "歷史紀錄", Session.history),
 )
 
 _EPILOG: Final = """\
@@ -115,9 +117,9 @@ def _set_up_logging(*, debug: bool) -> None:
 
 def _start(console: Console, interrupts: Interrupts, *, debug: bool) -> int:
     settings = load_settings(os.environ, dotenv=Path(".env"))
-    engine = Engine(settings)
+    engine = Engine(settings, on_note=console.note)
     try:
-        console.write_line(banner_text(_notices(settings), width=console.width))
+        console.write_line(banner_text(_notices(engine), width=console.width))
         console.write_line("\n" + _menu())
         console.prepare()  # before the heavy imports start to compete with it for the processor
         engine.start()
@@ -126,10 +128,11 @@ def _start(console: Console, interrupts: Interrupts, *, debug: bool) -> int:
         engine.close()
 
 
-def _notices(settings: Settings) -> list[str]:
-    if settings.offline:
-        return ["🔌 沒有設定 GEMINI_API_KEY: 目前使用離線示範模型, 回答不是真正的 Gemini"]
-    return [f"🤖 模型: {settings.model}"]
+def _notices(engine: Engine) -> list[str]:
+    notices = [f"🤖 模型: {engine.settings.model}"]
+    if engine.settings.offline:
+        notices = ["🔌 沒有設定 GEMINI_API_KEY: 目前使用離線示範模型, 回答不是真正的 Gemini"]
+    return [*notices, DAMAGED] if engine.saved_limits.damaged else notices
 
 
 def _menu() -> str:

@@ -71,7 +71,7 @@ class Settings:
     provider's own address. max_run_tokens and max_run_usd cap what one run may spend; None: no cap. hedge_quantile:
     a call that is out for longer than this share of the others is asked a second time; None: never. The limits per
     minute and day are the quota of the key; None: it is learned. fallback_models: what to ask, in this order, where the
-    model's quota of the day is used up; fallback_unasked: without asking the person.
+    model's quota of the day is used up; fallback_unasked: without asking the person. history: runs are kept.
     """
 
     api_key: Secret | None = None
@@ -86,6 +86,7 @@ class Settings:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     requests_per_day: int | None = None
+    history: bool = True
     fallback_models: tuple[str, ...] = ()
     fallback_unasked: bool = False
     max_run_tokens: int | None = None
@@ -119,6 +120,7 @@ def load_settings(environ: Mapping[str, str], *, dotenv: Path | None = None) -> 
         tokens_per_minute=read.number("TOKENS_PER_MINUTE", 0, int, 0, 10**12) or None,
         requests_per_day=read.number("REQUESTS_PER_DAY", 0, int, 0, 10**9) or None,
         hedge_quantile=read.number("HEDGE", 0.0, float, 0.0, 0.999) or None,
+        history=read.choice("HISTORY", ("on", "off")) == "on",
         fallback_models=_models(values.get("GEMINI_FALLBACK_MODELS", "")),
         fallback_unasked=read.choice("GEMINI_FALLBACK", ("ask", "auto")) == "auto",
         max_run_tokens=read.number("MAX_RUN_TOKENS", 0, int, 0, 10**12) or None,

@@ -213,7 +213,7 @@ def test_files_are_the_owner_s_alone(open_umask_session: Session, tmp_path: Path
     assert session.wait_for_exit() == 0
     made = list((tmp_path / "home").rglob("*"))
     files = [path for path in made if path.is_file()]
-    assert [path.name for path in files] == ["history.jsonl"]
+    assert sorted(path.name for path in files) == ["history.jsonl", "history.sqlite3"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     ours = [path for path in made if path.is_dir() and path.name == "parallel_processing"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in ours} == {0o700}

@@ -24,8 +24,9 @@ MENU = """\
 7. 批次文字分析
 8. 檢視上次查詢的完整回答
 9. 限額設定
+10. 歷史紀錄
 """
-PROMPT = "請選擇 (1-9): \n"
+PROMPT = "請選擇 (1-10): \n"
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def sections(out: str) -> list[str]:
 def visit(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """One visit that chooses everything once."""
     home = fresh_home(tmp_path_factory.mktemp("visit"))
-    return run_main(home, "1\n1\n2\n問題一\n問題二\n\n3\n4\n8\n1\n\n5\n3\n０\n10\n\n６\n")
+    return run_main(home, "1\n1\n2\n問題一\n問題二\n\n3\n4\n8\n1\n\n5\n3\n０\n11\n\n６\n")
 
 
 def shown(visit: Finished, number: int) -> str:

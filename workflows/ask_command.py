@@ -44,6 +44,8 @@ def ask_command(options: argparse.Namespace, line: CommandLine) -> int:
     with LiveView(line.notes) as view, line.interrupts.during(scope.cancel):
         state = line.engine.ask(queries, scope=scope, observer=view.observe)
     report: RunReport[Answer] = state["report"]
+    # Before the output: a closed pipe must not cost the history.
+    line.engine.history.add(queries[0], queries, report, model=line.engine.served_model, spend=line.engine.last_run)
     for number, (query, outcome) in enumerate(zip(queries, report.outcomes, strict=True), 1):
         if options.json:
             line.out.write_data(_as_row(number, query, outcome))

@@ -72,7 +72,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
 def run_program(options: argparse.Namespace, out: Console, interrupts: Interrupts) -> int:
     """Do the command with parts of its own; returns the exit code. Raises OutputClosed and SettingsError."""
     notes = Console(stdout=sys.stderr)
-    engine = Engine(load_settings(os.environ, dotenv=Path(".env")))
+    engine = Engine(load_settings(os.environ, dotenv=Path(".env")), on_note=notes.write_line)
     try:
         return run_command(options, CommandLine(engine, out, notes, interrupts))
     except (OutputClosed, SettingsError):

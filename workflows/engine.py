@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from core.clock import SYSTEM_CLOCK, Clock
@@ -23,15 +23,16 @@ from core.settings import Settings
 from optimizers.cache_manager import CacheManager
 from optimizers.cost_ledger import CostLedger
 from optimizers.limit_settings import LimitSettings, default_limits_path
-from optimizers.spending_cap import SpendingCap
 from utils.call_breakdown import CallBreakdown
 from utils.performance_monitor import PerformanceMonitor
+from workflows.parts import open_history, spending_cap
 
 if TYPE_CHECKING:
     from optimizers.analyses import Analysis
     from optimizers.assembly import ModelParts
     from optimizers.measured_model import CallRecord
     from optimizers.rate_limiter import RateLimiter
+    from optimizers.run_history import RunHistory
     from workflows.parallel_workflow import ParallelWorkflowState, WorkflowGraph
 
 __all__ = ["Engine"]
@@ -51,10 +52,17 @@ class Engine:
     start() loads and checks the model in a background thread; whoever needs it earlier waits for that thread, so
     that a Ctrl-C ends the waiting and never an import half-way. problem is what the check found wrong, None while
     all is well. ledger knows what calls cost, last_run what the latest run did. close() parts from threads and
-    connections.
+    connections. on_note is told of what a person should know beside the results.
     """
 
-    def __init__(self, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        on_note: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._on_note = on_note
         self.settings = settings
         self.cache = CacheManager(default_ttl=settings.cache_ttl, clock=clock)
         self.executor = ParallelExecutor(settings.max_workers, clock=clock)
@@ -63,7 +71,7 @@ class Engine:
         self.last_run: Spend | None = None
         self.breakdown = CallBreakdown()
         self.saved_limits = LimitSettings(default_limits_path())
-        self._cap = _cap(settings, self.ledger)
+        self._cap = spending_cap(settings, self.ledger)
         self.problem: ParallelProcessingError | None = None
         self._clock = clock
         # Guards _started; held to look at it and set it.
@@ -121,19 +129,20 @@ class Engine:
 
     def estimate(self, prompts: Iterable[Prompt]) -> RunEstimate:
         """What asking the prompts will take, judging by the answers so far."""
-        from optimizers.catalogue import load_catalogue, model_name
-        from optimizers.estimate import estimate
+        from workflows.run_estimate import run_estimate
 
-        identity = self._load().parts.model.identity
-        return estimate(
-            prompts,
-            load_catalogue(),
-            model_name(identity),
-            self.ledger.history(identity),
-            on=datetime.fromtimestamp(self._clock.wall(), UTC).date(),
-            workers=self.executor.max_workers,
-            limits=self.limits(),
-        )
+        parts, workers = self._load().parts, self.executor.max_workers
+        return run_estimate(prompts, parts, self.ledger, workers=workers, wall=self._clock.wall())
+
+    @property
+    def served_model(self) -> str:
+        """The name of the model that answers."""
+        return "offline-demo" if self.settings.offline else self.settings.model
+
+    @cached_property
+    def history(self) -> RunHistory:
+        """The runs of before; its notices go to on_note."""
+        return open_history(self.settings, self._clock, self._on_note)
 
     def chat_model(self) -> ChatModel:
         """The model with everything in front of it but the cache; waits until it is loaded."""
@@ -145,12 +154,22 @@ class Engine:
         return self._load().parts.limiter
 
     def use_model(self, name: str) -> None:
-        """Ask another model of the same provider from now on, for as long as the program runs. Not during a run."""
+        """Ask another model of the same provider from now on, for as long as the program runs. Not during a run.
+
+        Raises ModelError, and stays with the model there is, where the service refuses the other one.
+        """
         before = self._load()
-        self.settings = replace(self.settings, model=name)
-        loaded: Future[_Loaded] = Future()
-        loaded.set_result(self._build())
-        self._loaded = loaded
+        settings = replace(self.settings, model=name)
+        found = self._build(settings)
+        try:
+            self._verify(found.parts)
+        except BaseException as error:
+            # An answer that did not come is no refusal: the questions themselves will tell.
+            if not (isinstance(error, ModelError) and not error.stops_run):
+                found.parts.close()
+                raise
+        self.settings, self._loaded = settings, Future()
+        self._loaded.set_result(found)
         before.parts.close()
 
     def limits(self) -> Limits:
@@ -184,16 +203,16 @@ class Engine:
         self.start()
         return self._loaded.result()
 
-    def _build(self) -> _Loaded:
+    def _build(self, settings: Settings) -> _Loaded:
         from optimizers.assembly import build_model
         from workflows.parallel_workflow import ParallelWorkflow
 
-        parts = build_model(self.settings, on_call=self._note_call, cap=self._cap, saved=self.saved_limits)
+        parts = build_model(settings, on_call=self._note_call, cap=self._cap, saved=self.saved_limits)
         workflow = ParallelWorkflow(
             model=parts.model,
             executor=self.executor,
             cache=self.cache,
-            query_timeout=self.settings.query_timeout,
+            query_timeout=settings.query_timeout,
             on_answer=self.ledger.note_answer,
             clock=self._clock,
         )
@@ -201,7 +220,7 @@ class Engine:
 
     def _warm_up(self) -> None:
         try:
-            loaded = self._build()
+            loaded = self._build(self.settings)
         except BaseException as error:  # noqa: BLE001 - a background thread's failure belongs to whoever waits for it
             self._loaded.set_exception(error)
             return
@@ -210,11 +229,15 @@ class Engine:
 
     def _check(self, parts: ModelParts) -> None:
         try:
-            parts.verify(Scope(clock=self._clock, deadline=self._clock.now() + CHECK_SECONDS))
-        except ScopeError:
-            self.problem = ModelError(ErrorKind.UNAVAILABLE, f"{CHECK_SECONDS:g} 秒內沒有回應")
+            self._verify(parts)
         except ParallelProcessingError as error:
             self.problem = error
+
+    def _verify(self, parts: ModelParts) -> None:
+        try:
+            parts.verify(Scope(clock=self._clock, deadline=self._clock.now() + CHECK_SECONDS))
+        except ScopeError:
+            raise ModelError(ErrorKind.UNAVAILABLE, f"{CHECK_SECONDS:g} 秒內沒有回應") from None
 
     def _note(self, event: Any) -> None:
         if isinstance(event, TaskFinished) and event.outcome.started_at is not None:
@@ -224,9 +247,3 @@ class Engine:
     def _note_call(self, record: CallRecord) -> None:
         self.monitor.record("model_call", record.seconds, ok=record.ok)
         self.ledger.note_call(record)
-
-
-def _cap(settings: Settings, ledger: CostLedger) -> SpendingCap | None:
-    if settings.max_run_tokens is None and settings.max_run_usd is None:
-        return None
-    return SpendingCap(ledger=ledger, tokens=settings.max_run_tokens, money=settings.max_run_usd)

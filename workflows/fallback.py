@@ -2,41 +2,72 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import ErrorKind, ModelError
 from core.outcome import Answer, Outcome, OutcomeKind, RunReport
+from core.pacific import next_pacific_midnight
 from utils.console import Console
+from utils.cost_text import duration_text
 from workflows.engine import Engine
 
 __all__ = ["Fallback", "left_over", "merged"]
 
 
 class Fallback:
-    """Finds the model to go on with. Each model is offered once in the life of the program. For the main thread."""
+    """Goes over to the next model whose quota of the day is not used up. For the main thread.
 
-    def __init__(self, console: Console, engine: Engine) -> None:
+    The model of the start counts as one of them again once its quota has come back.
+    """
+
+    def __init__(self, console: Console, engine: Engine, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._console = console
         self._engine = engine
-        self._used = {engine.settings.model}
+        self._clock = clock
+        self._first = engine.settings.model
+        self._over: dict[str, float] = {}  # Unix times before which a model need not be asked
 
-    def model_for(self, report: RunReport[Answer]) -> str | None:
-        """The model that the person (or GEMINI_FALLBACK=auto) wants for what the run has left over, if any."""
-        left = len(left_over(report))
-        if not left:
-            return None
+    def switch(self, report: RunReport[Answer]) -> list[int]:
+        """The places of the run to ask again, now that the engine has another model; empty: it has the same.
+
+        The person, or GEMINI_FALLBACK=auto, has agreed. Otherwise the screen says how to go on later.
+        """
+        places = left_over(report)
+        if not places:
+            return []
+        self._over[self._engine.settings.model] = self._resets_at()
+        while (name := self._next()) is not None and self._wanted(name, len(places)):
+            try:
+                self._engine.use_model(name)
+            except ModelError as error:
+                self._over[name] = error.resets_at or math.inf
+                self._console.write_line(f"⚠️ 無法改用 {name}: {error.reason}")
+            else:
+                self._console.write_line(f"🔄 改用 {name} 問剩下的 {len(places):,} 個問題 (之後的查詢也用它)")
+                return places
+        self._tell_how_to_go_on()
+        return []
+
+    def _next(self) -> str | None:
+        now, current = self._clock.wall(), self._engine.settings.model
+        names = (self._first, *self._engine.settings.fallback_models)
+        return next((name for name in names if name != current and self._over.get(name, now) <= now), None)
+
+    def _resets_at(self) -> float:
+        figures = self._engine.limiter_figures()
+        known = None if figures is None else figures.day_resets_at
+        return next_pacific_midnight(self._clock.wall()) if known is None else known
+
+    def _tell_how_to_go_on(self) -> None:
         settings = self._engine.settings
-        name = next((each for each in settings.fallback_models if each not in self._used), None)
-        if name is None:
-            self._console.write_line("💡 已有的回答都在; 配額重置後 (或換模型後) 再問同一組, 快取裡有的不會重問")
-            if not settings.fallback_models:
-                self._console.write_line("💡 設定 GEMINI_FALLBACK_MODELS=模型,模型 就能在配額用完時改用其他模型")
-            return None
-        if not self._wanted(name, left):
-            return None
-        self._used.add(name)
-        self._console.write_line(f"🔄 改用 {name} 問剩下的 {left:,} 個問題 (之後的查詢也用它)")
-        return name
+        kept = f"; {duration_text(settings.cache_ttl)}內 (CACHE_TTL) 用同一個模型再問同一組, 只會問還沒有回答的"
+        self._console.write_line(f"💡 已有的回答可用選單 8 檢視{kept if settings.cache_ttl else ''}")
+        if not settings.fallback_models:
+            self._console.write_line("💡 設定 GEMINI_FALLBACK_MODELS=模型,模型 就能在配額用完時改用其他模型")
+        elif not (settings.fallback_unasked or self._console.is_interactive):
+            self._console.write_line("💡 設定 GEMINI_FALLBACK=auto 就會不先詢問, 直接改用其他模型")
 
     def _wanted(self, name: str, left: int) -> bool:
         if self._engine.settings.fallback_unasked:

@@ -7,17 +7,18 @@ from typing import Final
 
 from core.clock import SYSTEM_CLOCK
 from core.limits import Limits
+from core.pacific import next_pacific_midnight
 from optimizers.assembly import configured_limits, served_model
 from optimizers.catalogue import load_catalogue
 from optimizers.limit_settings import joined
 from utils.console import Console
-from utils.limits_text import LIMIT_NAMES, limits_text, tiers_text
+from utils.limits_text import DAMAGED, LIMIT_NAMES, limits_text, tiers_text
 from workflows.engine import Engine
 
 __all__ = ["LimitsMenu"]
 
 _NAMES: Final = tuple(LIMIT_NAMES)
-_MOST: Final = 10**12
+_MOST_DIGITS: Final = 12
 
 
 class LimitsMenu:
@@ -34,7 +35,7 @@ class LimitsMenu:
         """The one loop of the entry; raises StorageError where a limit could not be kept, though it is in force."""
         self._engine.wait_until_loaded()
         if self._engine.saved_limits.damaged:
-            self._console.write_line("⚠️ 限額設定檔無法讀取, 視為沒有設定; 再設定一次就會換成新的")
+            self._console.write_line(DAMAGED)
         while True:
             self._console.write_line(self._text())
             choice = self._console.ask_plain("選擇 (1-5, 直接按 Enter 返回選單): ")
@@ -59,14 +60,22 @@ class LimitsMenu:
         configured, limiter = configured_limits(self._engine.settings), self._engine.limiter
         sources = {name: "環境變數" if getattr(configured, name) else "選單設定" for name in _NAMES}
         figures = limiter.statistics()
-        now = SYSTEM_CLOCK.now()
-        text = limits_text(self._model, limiter.limits, sources, figures, now, width=self._console.width)
+        text = limits_text(
+            self._model,
+            limiter.limits,
+            sources,
+            figures,
+            SYSTEM_CLOCK.now(),
+            day_ends_at=next_pacific_midnight(SYSTEM_CLOCK.wall()),
+            width=self._console.width,
+        )
         choices = [f"{number}. 設定{title}" for number, title in enumerate(LIMIT_NAMES.values(), 1)]
         return "\n".join([text, *choices, "4. 套用公布的方案等級", "5. 忘記學到的限額"])
 
     def _set(self, name: str) -> None:
-        entered = self._console.ask_plain(f"{LIMIT_NAMES[name]} (0 表示不設定): ").replace(",", "")
-        if not (entered.isascii() and entered.isdigit() and int(entered) <= _MOST):
+        entered = self._console.ask_plain(f"{LIMIT_NAMES[name]} (0 或直接按 Enter 表示不設定): ").replace(",", "")
+        entered = entered or "0"
+        if not (entered.isascii() and entered.isdigit() and len(entered) <= _MOST_DIGITS):
             self._console.write_line("❌ 請輸入 0 或正整數")
             return
         saved = self._engine.saved_limits.of(self._model)
@@ -87,9 +96,9 @@ class LimitsMenu:
             self._keep(limits)
 
     def _keep(self, limits: Limits) -> None:
-        configured = configured_limits(self._engine.settings)
+        configured, before = configured_limits(self._engine.settings), self._engine.saved_limits.of(self._model)
         self._engine.limiter.set_limits(joined(configured, limits))
-        if any(getattr(configured, name) and getattr(limits, name) for name in _NAMES):
+        if any(getattr(configured, name) and getattr(limits, name) != getattr(before, name) for name in _NAMES):
             self._console.write_line("⚠️ 環境變數裡有設定的限額優先")
         self._engine.saved_limits.set(self._model, limits)
         self._console.write_line("✅ 已套用並存下")

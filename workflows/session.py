@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from core.clock import SYSTEM_CLOCK
+from core.cost import Spend
 from core.outcome import Answer, Outcome, RunReport
 from core.ports import Prompt
 from core.scope import Scope
@@ -18,7 +19,7 @@ from utils.line_input import Pasted
 from utils.live_view import LiveView
 from utils.rendering import aggregate_text, answer_text, batch_table, cache_text, executor_text, query_sets_text
 from workflows.engine import Engine
-from workflows.fallback import Fallback, left_over, merged
+from workflows.fallback import Fallback, merged
 from workflows.query_sets import QUERY_SETS
 
 __all__ = ["Session"]
@@ -72,12 +73,13 @@ class Session:
             return
         text, report, cancelled = self._run(queries)
         self._show(queries, report, text)
-        while not cancelled and (model := self._fallback.model_for(report)) is not None:
-            self._engine.use_model(model)
-            places = left_over(report)
+        spend = self._engine.last_run or Spend()
+        while not cancelled and (places := self._fallback.switch(report)):
             _, later, cancelled = self._run([queries[place] for place in places])
             report = merged(report, places, later)
+            spend += self._engine.last_run or Spend()
             self._show(queries, report, aggregate_text(report, queries, self._engine.cache.get_stats()))
+        self._engine.history.add(queries[0], queries, report, model=self._engine.served_model, spend=spend)
         if cancelled:
             done = f"{report.answered:,}/{len(queries):,}"
             self._console.write_line(f"⏹️ 已中斷, 已完成 {done}; 已有的回答都保留, 可用選單 8 檢視")
@@ -146,6 +148,12 @@ class Session:
         from workflows.limits_menu import LimitsMenu
 
         LimitsMenu(self._console, self._engine).show()
+
+    def history(self) -> None:
+        """10: the runs of before."""
+        from workflows.history_menu import HistoryMenu
+
+        HistoryMenu(self._console, self._engine.history, browse=self._browse, ask=self.ask).show()
 
     def tell_problem(self) -> None:
         """Say once what the check of the model found, unless the run just shown has said it."""

@@ -14,7 +14,7 @@ from tests.terminal.session import Session
 
 __all__ = ["BROWSE", "MENU", "all_lines", "heading", "is_given_back", "menu"]
 
-MENU = "請選擇 (1-9):"
+MENU = "請選擇 (1-10):"
 BROWSE = "輸入題號看完整回答 (Enter 返回選單):"
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from core.limits import Limits
+from core.scope import Scope
 from core.settings import Endpoint, Secret, Settings
 from optimizers.limit_settings import LimitSettings, default_limits_path
+from optimizers.limits import CallEnd, CallResult
 from utils.console import Console
 from workflows.engine import Engine
 from workflows.limits_menu import LimitsMenu
@@ -53,7 +56,8 @@ def test_it_shows_what_is_set_and_where_it_comes_from(visit: Visit) -> None:
     assert "每分鐘請求 (RPM): 未設定, 由程式自行學習" in shown
     assert "每分鐘 tokens (TPM): 5,000 (環境變數)" in shown
     assert "學到的: 還沒有遇到上限" in shown
-    assert "最近一分鐘: 請求 0, tokens 0; 今日請求 0; 被拒絕 0" in shown
+    assert "最近一分鐘: 請求 0, tokens 0/5,000; 今日請求 0; 被拒絕 0" in shown
+    assert re.search(r"今日配額 \d\d/\d\d \d\d:\d\d 重置 \(本地時間\)", shown)
 
 
 def test_a_limit_is_in_force_at_once_and_kept(visit: Visit, engine: Engine) -> None:
@@ -66,9 +70,12 @@ def test_a_limit_is_in_force_at_once_and_kept(visit: Visit, engine: Engine) -> N
     later.close()
 
 
-def test_zero_takes_a_limit_away(visit: Visit, engine: Engine) -> None:
+@pytest.mark.parametrize("nothing", ["0", "０", ""])
+def test_zero_or_nothing_takes_a_limit_away(visit: Visit, engine: Engine, nothing: str) -> None:
     """Unset is learned again."""
-    visit("1\n10\n1\n0\n")
+    visit("1\n10\n")
+    assert engine.limiter.limits.requests_per_minute == 10
+    visit(f"1\n{nothing}\n")
     assert engine.limiter.limits == Limits(tokens_per_minute=5000)
 
 
@@ -77,9 +84,10 @@ def test_the_environment_stands_above_the_menu(visit: Visit, engine: Engine) -> 
     assert "⚠️ 環境變數裡有設定的限額優先" in visit("2\n100\n")
     assert engine.limiter.limits.tokens_per_minute == 5000
     assert LimitSettings(default_limits_path()).of("gemini-2.5-flash").tokens_per_minute == 100
+    assert "環境變數裡有設定的限額優先" not in visit("1\n7\n"), "nothing was said about this one"
 
 
-@pytest.mark.parametrize("typed", ["-1", "many", "1.5", "9" * 20, ""])
+@pytest.mark.parametrize("typed", ["-1", "many", "1.5", "9" * 13, "9" * 5000, "²", "１.5"])
 def test_what_is_no_number_changes_nothing(visit: Visit, engine: Engine, typed: str) -> None:
     """One sentence, and the entry comes back."""
     shown = visit(f"1\n{typed}\n")
@@ -108,6 +116,22 @@ def test_what_was_learned_can_be_forgotten(visit: Visit) -> None:
     shown = visit("5\nx\n")
     assert "✅ 已忘記學到的限額" in shown
     assert "❌ 無效的選擇" in shown
+
+
+def test_a_daily_limit_counts_what_was_asked_before(visit: Visit, engine: Engine, home: Path) -> None:
+    """Nothing is on the disk where no daily limit is set; from then on the day's count is, from the first call on."""
+    for _ in range(3):
+        engine.limiter.finish(engine.limiter.acquire(Scope()), CallResult(CallEnd.ANSWERED))
+    assert not list((home / "state").rglob("day-*"))
+    assert "今日請求 3/4" in visit("3\n4\n")
+    engine.limiter.finish(engine.limiter.acquire(Scope()), CallResult(CallEnd.ANSWERED))
+    engine.close()
+    (kept,) = (home / "state").rglob("day-*")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    later = Engine(engine.settings)
+    assert later.limiter.statistics().requests_today == 4
+    assert later.limiter.statistics().day_resets_at is not None
+    later.close()
 
 
 def test_a_damaged_file_is_told_and_replaced(visit: Visit) -> None:

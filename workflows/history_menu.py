@@ -1,0 +1,101 @@
+"""Option 10: the runs of before: list, search, reopen, ask again, compare, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from core.history import StoredRun, stored_report
+from core.outcome import Answer, RunReport
+from optimizers.run_history import RunHistory
+from utils.console import Console
+from utils.history_text import compare_text, history_table, run_summary_text
+
+__all__ = ["HistoryMenu"]
+
+_AT_ONCE: Final = 20
+_HELP: Final = "N 看那次的回答 · r N 再問一次 · f N 只重問沒有回答的 · c N M 比較 · d N 刪除 · s 文字 搜尋"
+_YES: Final = frozenset({"y", "yes", "是", "好"})
+
+Browse = Callable[[Sequence[str], RunReport[Answer]], object]
+Ask = Callable[[Sequence[str]], object]
+
+
+class HistoryMenu:
+    """Shows the kept runs and does with them what the person says, until Enter. For the main thread.
+
+    browse shows the answers of a run, ask asks questions anew: both are the menu's own ways of doing it.
+    """
+
+    def __init__(self, console: Console, history: RunHistory, *, browse: Browse, ask: Ask) -> None:
+        self._console = console
+        self._history = history
+        self._browse = browse
+        self._ask = ask
+
+    def show(self) -> None:
+        if not self._history.enabled:
+            self._console.write_line("🗂️ 歷史紀錄已關閉 (HISTORY=off)")
+            return
+        search = ""
+        while True:
+            runs = self._history.runs(_AT_ONCE, search=search)
+            self._console.write_line(history_table(runs, self._console.width))
+            self._console.write_line(_HELP)
+            entered = self._console.ask_plain("選擇 (直接按 Enter 返回選單): ")
+            if not entered:
+                return
+            command, _, rest = entered.partition(" ")
+            if command.lower() == "s":
+                search = rest.strip()
+            elif not self._do(command.lower(), rest.split() if rest else []):
+                self._console.write_line("❌ 無效的選擇")
+
+    def _do(self, command: str, numbers: Sequence[str]) -> bool:
+        """Do one thing; False where it was none."""
+        if command.isdigit() and not numbers:
+            return self._with_runs([command], lambda runs: self._open(runs[0]))
+        match command, len(numbers):
+            case "r", 1:
+                return self._with_runs(numbers, lambda runs: self._again(runs[0], failed_only=False))
+            case "f", 1:
+                return self._with_runs(numbers, lambda runs: self._again(runs[0], failed_only=True))
+            case "c", 2:
+                return self._with_runs(numbers, self._compare)
+            case "d", 1:
+                return self._with_runs(numbers, lambda runs: self._delete(runs[0]))
+            case _:
+                return False
+
+    def _with_runs(self, numbers: Sequence[str], action: Callable[[list[StoredRun]], object]) -> bool:
+        if not all(number.isascii() and number.isdigit() for number in numbers):
+            return False
+        runs = [self._history.run(int(number)) for number in numbers]
+        known = [run for run in runs if run is not None]
+        if len(known) < len(runs):
+            self._console.write_line("❌ 沒有這個編號的紀錄")
+        else:
+            action(known)
+        return True
+
+    def _open(self, run: StoredRun) -> None:
+        items = list(self._history.items(run.id))
+        self._console.write_line(run_summary_text(run, items, self._console.width))
+        if self._console.is_interactive:
+            self._browse([item.question for item in items], stored_report(run, items))
+
+    def _again(self, run: StoredRun, *, failed_only: bool) -> None:
+        items = self._history.items(run.id)
+        questions = [item.question for item in items if not (failed_only and item.as_outcome().answered)]
+        if questions:
+            self._ask(questions)
+        else:
+            self._console.write_line("🎉 那次的每個問題都有回答, 沒有需要重問的")
+
+    def _compare(self, runs: Sequence[StoredRun]) -> None:
+        self._console.write_line(compare_text(runs[0], runs[1], self._console.width))
+
+    def _delete(self, run: StoredRun) -> None:
+        if self._console.ask_plain(f"要刪除紀錄 {run.id} 嗎? (y/N): ").lower() in _YES:
+            self._history.delete(run.id)
+            self._console.write_line(f"✅ 已刪除紀錄 {run.id}")

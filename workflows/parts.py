@@ -1,0 +1,40 @@
+"""Parts of an engine that are made from settings alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.clock import Clock
+from core.settings import Settings
+from optimizers.cost_ledger import CostLedger
+from optimizers.spending_cap import SpendingCap
+
+if TYPE_CHECKING:
+    from optimizers.run_history import RunHistory
+
+__all__ = ["open_history", "spending_cap"]
+
+
+def spending_cap(settings: Settings, ledger: CostLedger) -> SpendingCap | None:
+    """The cap that the settings ask for, if any."""
+    if settings.max_run_tokens is None and settings.max_run_usd is None:
+        return None
+    return SpendingCap(ledger=ledger, tokens=settings.max_run_tokens, money=settings.max_run_usd)
+
+
+def open_history(settings: Settings, clock: Clock, on_note: Callable[[str], object]) -> RunHistory:
+    """The runs of before, in the person's own data folder; without the key, should a question hold it."""
+    import platformdirs
+
+    from optimizers.run_history import RunHistory
+
+    key = settings.api_key
+    path = Path(platformdirs.user_data_dir("parallel_processing")) / "history.sqlite3"
+    return RunHistory(
+        path if settings.history else None,
+        clock=clock,
+        redact=lambda text: text if key is None else text.replace(key.reveal(), "***"),
+        on_note=on_note,
+    )
