@@ -16,14 +16,15 @@ from workflows.history_menu import HistoryMenu
 Visit = Callable[[str], str]
 
 
+def outcome(number: int, text: str | None) -> Outcome[Answer]:
+    name = f"q{number}"
+    if text is None:
+        return Outcome(name, name, OutcomeKind.FAILED, 0.0, 1.0, 0.0, MISSING, reason="壞了")
+    return Outcome(name, name, OutcomeKind.ANSWERED, 0.0, 1.0, 0.0, Answer(text, "m"))
+
+
 def report(*answers: str | None) -> RunReport[Answer]:
-    outcomes = tuple(
-        Outcome[Answer](f"q{n}", f"q{n}", OutcomeKind.FAILED, 0.0, 1.0, 0.0, MISSING, reason="壞了")
-        if text is None
-        else Outcome(f"q{n}", f"q{n}", OutcomeKind.ANSWERED, 0.0, 1.0, 0.0, Answer(text, "m"))
-        for n, text in enumerate(answers)
-    )
-    return RunReport(outcomes, 0.0, 2.0)
+    return RunReport(tuple(outcome(number, text) for number, text in enumerate(answers)), 0.0, 2.0)
 
 
 @pytest.fixture
