@@ -51,10 +51,10 @@ def cost_report_text(since_start: Spend, run: Spend | None = None) -> str:
     return "\n".join([*lines, *_block("啟動以來", since_start)])
 
 
-def estimate_text(estimate: RunEstimate, *, what: str = "個問題") -> str:
-    """What a large run is expected to take, shown before the person says yes."""
+def estimate_text(estimate: RunEstimate, *, what: str = "個問題", packed: bool = False) -> str:
+    """What a large run is expected to take, shown before the person says yes. packed: several share a call."""
     fewer = estimate.prompts - estimate.calls
-    spared = f" (相同或已在快取的 {fewer:,} 個不必問)" if fewer else ""
+    spared = f" (相同或已在快取的 {fewer:,} 個不必問)" if fewer and not packed else ""
     lines = [
         f"📐 預估: 共 {estimate.prompts:,} {what}, 呼叫模型 {estimate.calls:,} 次{spared}",
         f"  tokens: 輸入約 {estimate.input_tokens:,}, 輸出 {_counts(estimate.output_tokens)}",

@@ -83,7 +83,7 @@ def analyze_command(options: argparse.Namespace, line: CommandLine) -> int:
         end = _run(options, line, job, scope)
         line.notes.write_line(end_text(end))
         _write(options, line, job, out)
-    return _exit_code(end)
+    return _exit_code(end, line)
 
 
 def _check(options: argparse.Namespace, line: CommandLine, job: BulkJob, scope: Scope) -> None:
@@ -154,7 +154,7 @@ def _spent(line: CommandLine) -> Callable[[], str]:
     return lambda: money_text((line.engine.ledger.totals() - before).money)
 
 
-def _exit_code(end: BulkEnd) -> int:
+def _exit_code(end: BulkEnd, line: CommandLine) -> int:
     if end.cancelled:
-        return INTERRUPTED
+        return line.interrupts.leave_with or INTERRUPTED
     return OK if end.complete else PARTIAL

@@ -54,7 +54,7 @@ def ask_command(options: argparse.Namespace, line: CommandLine) -> int:
     if line.engine.last_run is not None:
         line.notes.write_line(run_cost_line(line.engine.last_run))
     if scope.cancelled:
-        return INTERRUPTED
+        return line.interrupts.leave_with or INTERRUPTED
     return OK if report.all_answered else PARTIAL
 
 

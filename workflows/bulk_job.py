@@ -176,7 +176,7 @@ class BulkJob:
              "略過": preview.skipped, "要問": preview.to_ask},
             width=width,
         )  # fmt: skip
-        return f"{text}\n{estimate_text(self.estimate(), what='則文字')}" if preview.to_ask else text
+        return f"{text}\n{estimate_text(self.estimate(), what='則文字', packed=True)}" if preview.to_ask else text
 
     def results_text(self, *, width: int) -> str:
         """The first texts with their results, how often each label was found, and why texts have none.
