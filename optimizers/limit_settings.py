@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -42,7 +43,8 @@ class LimitSettings:
 
     @property
     def damaged(self) -> bool:
-        return self._path is not None and self._path.exists() and self._read() is None
+        # Path.exists() raises where the folder may not be looked into.
+        return self._path is not None and os.path.exists(self._path) and self._read() is None
 
     def of(self, model: str) -> Limits:
         """The limits set for the model."""

@@ -65,6 +65,13 @@ def test_what_cannot_be_kept_is_told(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_place_that_cannot_be_looked_at_is_no_damage(tmp_path: Path) -> None:
+    """The system refuses to look: the program starts, without limits."""
+    settings = LimitSettings(tmp_path / ("long" * 500))
+    assert settings.damaged is False
+    assert settings.of("a") == Limits()
+
+
 def test_without_a_path_nothing_is_kept() -> None:
     """Switched off: all calls work."""
     settings = LimitSettings(None)

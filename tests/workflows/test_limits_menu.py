@@ -87,7 +87,7 @@ def test_the_environment_stands_above_the_menu(visit: Visit, engine: Engine) -> 
     assert "環境變數裡有設定的限額優先" not in visit("1\n7\n"), "nothing was said about this one"
 
 
-@pytest.mark.parametrize("typed", ["-1", "many", "1.5", "9" * 13, "9" * 5000, "²", "１.5"])
+@pytest.mark.parametrize("typed", ["-1", "many", "1.5", "9" * 13, "9" * 5000, "１.5"])
 def test_what_is_no_number_changes_nothing(visit: Visit, engine: Engine, typed: str) -> None:
     """One sentence, and the entry comes back."""
     shown = visit(f"1\n{typed}\n")
