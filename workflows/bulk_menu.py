@@ -16,12 +16,13 @@ from utils.bulk_text import end_text
 from utils.bulk_view import BulkView
 from utils.console import Console
 from utils.cost_text import money_text
-from utils.exports import FORMATS, TargetExistsError
+from utils.exports import FORMATS
 from utils.interrupts import Interrupts
 from utils.source_encoding import guess_encoding
 from utils.text_source import SourceOptions, TextSource
 from workflows.bulk_job import BulkJob, bulk_directory
 from workflows.engine import Engine
+from workflows.export_prompt import offer_export
 
 __all__ = ["BulkMenu"]
 
@@ -45,7 +46,7 @@ class BulkMenu:
         """Offer to go on with the batch that was left last; True if that is what happened."""
         if not self._console.is_interactive:
             return False
-        left = next((info for info in list_journals(bulk_directory()) if info.can_go_on), None)
+        left = next((info for info in list_journals(bulk_directory()) if info.can_go_on and info.answered), None)
         if left is None or not Path(left.spec.source).is_file():
             return False
         of = "" if left.expected is None else f"/{left.expected:,}"
@@ -131,7 +132,7 @@ class BulkMenu:
         if not end.cancelled:  # counting reads the whole input again: whoever has stopped wants the menu back at once
             self._console.write_line(job.results_text(width=self._console.width))
             if self._console.is_interactive:
-                self._offer_export(job)
+                offer_export(self._console, FORMATS, lambda path, overwrite: job.export(path, overwrite=overwrite))
 
     def _save_the_rest(self, job: BulkJob, end: BulkEnd) -> None:
         """Answers that found no room on the disk: try again as long as the person wants to."""
@@ -141,31 +142,6 @@ class BulkMenu:
             if answer.lower() != "r":
                 return
             left = job.save_again()
-
-    def _offer_export(self, job: BulkJob) -> None:
-        suffixes = " ".join(f".{name}" for name in FORMATS)
-        while True:
-            name = self._console.ask(f"匯出檔名 ({suffixes}; 按 Enter 略過): ").strip()
-            if not name:
-                return
-            path = Path(name).expanduser()
-            try:
-                count = self._export(job, path)
-            except UsageError as error:
-                self._console.write_line(f"❌ {error.reason}")
-                continue
-            if count is not None:
-                self._console.write_line(f"📄 已寫入 {path.name} ({count:,} 列)")
-                return
-
-    def _export(self, job: BulkJob, path: Path) -> int | None:
-        try:
-            return job.export(path)
-        except TargetExistsError:
-            pass
-        if not self._agrees(f"{path.name} 已存在, 要覆寫嗎?"):
-            return None
-        return job.export(path, overwrite=True)
 
     def _agrees(self, question: str) -> bool:
         return self._console.ask_plain(f"{question} (y/N): ").lower() in _YES

@@ -17,10 +17,11 @@ from utils.cost_text import cost_report_text, estimate_text, run_cost_line
 from utils.interrupts import Interrupts
 from utils.line_input import Pasted
 from utils.live_view import LiveView
-from utils.rendering import aggregate_text, answer_text, batch_table, cache_text, executor_text, query_sets_text
+from utils.rendering import aggregate_text, batch_table, cache_text, executor_text, query_sets_text
 from workflows.engine import Engine
 from workflows.fallback import Fallback, merged
 from workflows.query_sets import QUERY_SETS
+from workflows.reading import Reading
 
 __all__ = ["Session"]
 
@@ -110,6 +111,8 @@ class Session:
         self._console.write_line(self._engine.monitor.report_text())
         self._console.write_line("\n" + executor_text(self._engine.executor.statistics()))
         self._console.write_line("\n" + self._breakdown_text())
+        if self._last is not None:
+            self._console.write_line("\n" + self._figures_text(self._last[1]))
         self._console.write_line("\n" + cost_report_text(self._engine.ledger.totals(), self._engine.last_run))
 
     def clear_cache(self) -> None:
@@ -162,16 +165,8 @@ class Session:
             self._console.write_line(f"\n⚠️ {problem.reason}\n💡 {problem.advice}")
 
     def _browse(self, queries: Sequence[str], report: RunReport[Answer]) -> None:
-        while True:
-            text = self._console.ask_plain("輸入題號看完整回答 (Enter 返回選單): ")
-            self._interrupts.reset()
-            if not text:
-                return
-            number = _number(text, len(queries))
-            if number is None:
-                self._console.write_line(f"❌ 沒有這個題號, 請輸入 1 到 {len(queries):,}")
-            else:
-                self._console.write_line(answer_text(number, queries[number - 1], report.outcomes[number - 1]))
+        model = self._engine.served_model
+        Reading(self._console, self._interrupts, again=self.ask, model=model).show(queries, report)
 
     def _analyze_list(self, texts: Sequence[str], analysis: Analysis) -> None:
         if not texts:
@@ -201,6 +196,11 @@ class Session:
         if number is None:
             self._console.write_line(_INVALID)
         return number
+
+    def _figures_text(self, report: RunReport[Answer]) -> str:
+        from utils.run_figures import run_figures_text
+
+        return run_figures_text(report, width=self._console.width, ascii_only=not self._console.is_unicode)
 
     def _breakdown_text(self) -> str:
         return self._engine.breakdown.text(
