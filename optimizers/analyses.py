@@ -14,15 +14,26 @@ from optimizers.json_check import object_fault, read_object
 __all__ = ["ANALYSES", "FIELD_TYPES", "Analysis", "Field", "analysis_named", "values_of"]
 
 FIELD_TYPES: Final = ("string", "number", "integer", "boolean")
+_EXAMPLES: Final[Mapping[str, float | bool]] = {"number": 0.5, "integer": 1, "boolean": True}
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One thing an analysis finds out. labels, where there are any, are the only values; the type is string then."""
+    """One thing an analysis finds out. labels, where there are any, are the only values; the type is string then.
+
+    Raises UsageError for another type, for labels of another type, and for the name id, under which packs keep
+    track of their texts.
+    """
 
     name: str
     type: str = "string"
     labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.type not in FIELD_TYPES or (self.labels and self.type != "string"):
+            raise UsageError(f"欄位 {self.name!r} 的型別 {self.type!r} 不對, 可用 {', '.join(FIELD_TYPES)} 或文字標籤")
+        if not self.name or self.name == "id":
+            raise UsageError("欄位需要名稱, 而且不能叫 id")
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -31,6 +42,11 @@ class Field:
             schema["enum"] = list(self.labels)
         return schema
 
+    @property
+    def example(self) -> str | float | bool:
+        """A value of the right type that gives no label away."""
+        return _EXAMPLES.get(self.type, "…")
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -38,12 +54,18 @@ class Analysis:
 
     instruction goes into the system instruction and the text apart from it, as the JSON string of an object, so
     that nothing in the text can end the data or pass for an instruction. An answer is a JSON object of the fields.
+    Raises UsageError without fields, and for two of one name.
     """
 
     name: str
     title: str
     instruction: str
     fields: tuple[Field, ...] = (Field("result"),)
+
+    def __post_init__(self) -> None:
+        names = [field.name for field in self.fields]
+        if not names or len(set(names)) < len(names):
+            raise UsageError(f"分析至少要有一個欄位, 名稱不能重複: {', '.join(names)[:80]}")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -84,14 +106,20 @@ class Analysis:
         return {field.name: _trimmed(found[field.name]) for field in self.fields}
 
     def result(self, answer: str) -> str:
-        """What was found, as one text; for an answer that obeys the schema."""
+        """What was found, as one text; a text that is the only field is left as it is. Raises as values_of does."""
         values = values_of(self, answer)
-        if len(values) == 1:
-            return str(next(iter(values.values())))
-        return "; ".join(f"{name}: {value}" for name, value in values.items())
+        only = next(iter(values.values())) if len(values) == 1 else None
+        return only if isinstance(only, str) else self.shown(values)
+
+    def shown(self, values: Mapping[str, Any]) -> str:
+        """The values on one line, with their fields' names where there are several."""
+        texts = {name: " ".join(_as_text(value).split()) for name, value in values.items()}
+        if len(texts) == 1:
+            return next(iter(texts.values()))
+        return "; ".join(f"{name}: {text}" for name, text in texts.items())
 
     def _example(self) -> str:
-        return json.dumps({field.name: "…" for field in self.fields}, ensure_ascii=False) + "。"
+        return json.dumps({field.name: field.example for field in self.fields}, ensure_ascii=False) + "。"
 
 
 def values_of(analysis: Analysis, answer: str) -> dict[str, Any]:
@@ -104,6 +132,12 @@ def values_of(analysis: Analysis, answer: str) -> dict[str, Any]:
 
 def _trimmed(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "是" if value else "否"
+    return str(value)
 
 
 _DATA_RULE: Final = (

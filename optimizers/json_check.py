@@ -4,30 +4,45 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 __all__ = ["object_fault", "read_object"]
 
 _SHOWN: Final = 40  # characters of a wrong value
-_NAMES: Final = {"string": "文字", "number": "數字", "integer": "整數", "boolean": "是非值", "array": "清單"}
+_LABELS_SHOWN: Final = 10
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_NAMES: Final = {
+    "string": "文字", "number": "數字", "integer": "整數", "boolean": "是非值", "array": "清單", "object": "物件",
+}  # fmt: skip
 
 
 def read_object(text: str) -> dict[str, Any] | str:
-    """The JSON object that the text is, or what it is instead."""
+    """The JSON object that the text is, or what it is instead.
+
+    A name that stands twice in one object with different values has none: neither is more right than the other.
+    """
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_uncontradicted)
     except (ValueError, RecursionError):
         return "不是 JSON"
     return value if isinstance(value, dict) else "不是 JSON 物件"
 
 
+def _uncontradicted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    contradicted = {name for name, value in pairs if found.setdefault(name, value) != value}
+    return {name: value for name, value in found.items() if name not in contradicted} if contradicted else found
+
+
 def object_fault(value: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """What is wrong with the object's required fields, "" if nothing is. Fields nobody asked for do no harm.
 
-    Understands string, number, integer and boolean, each with an optional enum; an array needs only to be one.
+    Understands string, number, integer and boolean, each with an optional enum; an array or an object needs only to be
+    one. Half a surrogate pair, which JSON can spell and nothing can store, is as wrong as a number beyond a float.
     """
-    for name in schema["required"]:
+    for name in schema.get("required", ()):
         fault = _fault(name, value.get(name), schema["properties"][name])
         if fault:
             return fault
@@ -38,10 +53,17 @@ def _fault(name: str, value: Any, schema: Mapping[str, Any]) -> str:
     kind = schema["type"]
     if not _is(kind, value):
         return f"缺少{_NAMES[kind]}欄位 {name}"
+    if isinstance(value, str) and _SURROGATE.search(value):
+        return f"欄位 {name} 含有無法編碼的字元"
     allowed = schema.get("enum")
     if allowed is not None and value not in allowed:
-        return f"{value[:_SHOWN]!r} 不在 {'、'.join(allowed)} 之中"
+        return f"{str(value)[:_SHOWN]!r} 不在 {_listed(allowed)} 之中"
     return ""
+
+
+def _listed(allowed: Sequence[object]) -> str:
+    more = f" 等 {len(allowed)} 個" if len(allowed) > _LABELS_SHOWN else ""
+    return "、".join(map(str, allowed[:_LABELS_SHOWN])) + more
 
 
 def _is(kind: str, value: Any) -> bool:
@@ -52,8 +74,17 @@ def _is(kind: str, value: Any) -> bool:
         case "boolean":
             return isinstance(value, bool)
         case "integer":
-            return isinstance(value, int) and not isinstance(value, bool)
+            return isinstance(value, int) and not isinstance(value, bool) and _is_finite(value)
         case "number":
-            return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        case _:
+            return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+        case "array":
             return isinstance(value, list)
+        case _:
+            return isinstance(value, dict)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number with more than 308 digits
+        return False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from core.errors import UsageError
@@ -17,7 +18,12 @@ MOST_FIELDS: Final = 20
 _MOST_CHARACTERS: Final = 100
 _NAME: Final = re.compile(r"[^\W\d]\w{0,39}")
 _BETWEEN: Final = re.compile(r"[,，、;；\n]")
-_FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Control and bidi characters, what has no width (but for the joiners of emoji), halves of surrogate pairs: two labels
+# that look alike must be one, and what cannot be encoded cannot be asked.
+_FORBIDDEN: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ud800-\udfff\ufeff]"
+)
+_UNSENDABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def closed_category(labels: Sequence[str]) -> Analysis:
@@ -34,6 +40,8 @@ def custom_analysis(instruction: str, fields: Sequence[Field] = ()) -> Analysis:
     """
     if not instruction.strip():
         raise UsageError("自訂分析需要一段指示, 例如: 判斷這則評論提到哪個產品")
+    if _UNSENDABLE.search(instruction):
+        raise UsageError("自訂分析的指示含有無法編碼的字元, 請重新輸入")
     names = [field.name for field in fields]
     if len(set(names)) < len(names) or len(names) > MOST_FIELDS:
         raise UsageError(f"欄位名稱不能重複, 最多 {MOST_FIELDS} 個: {', '.join(names[:MOST_FIELDS])}")
@@ -41,16 +49,25 @@ def custom_analysis(instruction: str, fields: Sequence[Field] = ()) -> Analysis:
 
 
 def analysis_from_spec(spec: str) -> Analysis:
-    """The analysis of that spec, under its own name where it is one of the built-in ones. Raises UsageError."""
-    known = next((each for each in ANALYSES.values() if each.spec == spec), None)
-    if known is not None:
-        return known
-    try:
+    """The analysis of that spec, under its own name where it is one of the built-in ones or a closed category.
+
+    Raises UsageError for a spec that none of the makers here would have written.
+    """
+    found = next((each for each in (*ANALYSES.values(), *_made(spec)) if each.spec == spec), None)
+    if found is None:
+        raise UsageError("這個批次的分析設定無法讀取, 請重新開始")
+    return found
+
+
+def _made(spec: str) -> Iterator[Analysis]:
+    """What the makers make of the parts of a spec, the more special first; nothing of one that cannot be read."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
         read = json.loads(spec)
-        fields = tuple(Field(str(name), str(kind), tuple(map(str, labels))) for name, kind, labels in read["fields"])
-        return Analysis("custom", "自訂分析", str(read["instruction"]), fields)
-    except (ValueError, TypeError, KeyError):
-        raise UsageError("這個批次的分析設定無法讀取, 請重新開始") from None
+        fields = [Field(str(name), kind, tuple(map(str, labels))) for name, kind, labels in read["fields"]]
+        if len(fields) == 1 and fields[0].labels:
+            with contextlib.suppress(UsageError):
+                yield closed_category(fields[0].labels)
+        yield custom_analysis(read["instruction"], fields)
 
 
 def parse_labels(text: str) -> tuple[str, ...]:

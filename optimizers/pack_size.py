@@ -20,10 +20,13 @@ class PackSize:
 
     A complete answer adds one text. One that leaves out more than a tenth of its texts takes away that share, half at
     most: to lose one label of twenty-five costs one more request, while packs half as large would double them all. An
-    unusable answer (unreadable, cut off, refused as a whole) halves the size. Answers to packs other than of about
-    the present size teach nothing: they were sent before it changed, or are leftovers.
+    unusable answer (unreadable, cut off, refused as a whole) halves the size.
 
-    fixed: always so many. For one thread.
+    Not every answer is a lesson. A pack of less than half the size is a leftover. A pack above the size was sent
+    before it came down: of fifty such in flight the first has said it all (as TCP backs off once a window, not once
+    a lost segment).
+
+    fixed: always so many; 1 is one text a request. Told by one thread; size may be read by any.
     """
 
     def __init__(self, *, start: int = START, most: int = MOST, fixed: int | None = None) -> None:
@@ -46,9 +49,13 @@ class PackSize:
         if not missing:
             self._size = min(self._size + _GROWTH, self._most)
         elif share > _TOLERATED:
-            self._size = max(self._size * max(1 - share, _CUT), 1.0)
+            self._shrink(texts, max(1 - share, _CUT))
 
     def unusable(self, texts: int) -> None:
         """A request of so many texts came to nothing that fewer texts might not come to."""
         if 2 * texts >= self._size:
-            self._size = max(self._size * _CUT, 1.0)
+            self._shrink(texts, _CUT)
+
+    def _shrink(self, texts: int, factor: float) -> None:
+        if texts <= self._size:
+            self._size = max(self._size * factor, 1.0)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from core.bulk import TextItem
 from core.errors import ErrorKind, ModelError
 from core.ports import Prompt
-from optimizers.analyses import Analysis, values_of
+from optimizers.analyses import Analysis, Field, values_of
 from optimizers.estimate import estimate_tokens
 from optimizers.json_check import read_object
 from optimizers.pack_size import PackSize
@@ -19,6 +19,12 @@ from optimizers.pack_size import PackSize
 __all__ = ["Pack", "Packer", "Unpacked", "pack_prompt", "unpack"]
 
 MOST_TOKENS: Final = 12_000  # of the texts in one request: far below any model's window, and soon answered
+# Of the answer: models stop at 8,192 or later, some of it may go to thinking, and what is cut off was paid for in vain.
+MOST_ANSWER_TOKENS: Final = 6_000
+_ENTRY_TOKENS: Final = 15  # an id, its name, brackets
+_NAME_TOKENS: Final = 4  # quotes, colon, comma
+_NUMBER_TOKENS: Final = 6
+_SENTENCE_TOKENS: Final = 60
 _ID_DIGITS: Final = 8
 
 _PACK_RULE: Final = (
@@ -59,7 +65,7 @@ def pack_prompt(analysis: Analysis, texts: Sequence[str]) -> Pack:
         return Pack(analysis, analysis.prompt(texts[0]), ())
     ids = _ids(texts)
     data = [{"id": each, "text": text} for each, text in zip(ids, texts, strict=True)]
-    example = {"results": [{"id": "…", **{each.name: "…" for each in analysis.fields}}]}
+    example = {"results": [{"id": "…", **{each.name: each.example for each in analysis.fields}}]}
     return Pack(
         analysis,
         Prompt(
@@ -74,8 +80,9 @@ def pack_prompt(analysis: Analysis, texts: Sequence[str]) -> Pack:
 def unpack(pack: Pack, answer: str) -> Unpacked:
     """Sort an answer's results by id. Only what is valid under an id that was given out counts; nothing is guessed.
 
-    Two results under one id count if they are equal and are a fault if not. Raises ModelError(BAD_LABEL) where the
-    answer to a pack has no list of results at all.
+    Two results under one id count if they are equal and are a fault if not. A single wrong result that a text talked
+    the model into giving its neighbour looks like any other here: only a sample asked both ways shows such a model.
+    Raises ModelError(BAD_LABEL) where the answer to a pack has no list of results at all.
     """
     if not pack.ids:
         return _alone(pack, answer)
@@ -128,17 +135,17 @@ def _ids(texts: Sequence[str]) -> tuple[str, ...]:
         together.update(len(each).to_bytes(8, "big") + each)
     key = together.digest()
     ids: dict[str, None] = {}
-    for number, each in enumerate(encoded):
-        salt = 0
-        while (name := _id(each, key, number, salt)) in ids:
+    for each in encoded:
+        salt = 0  # told apart by it: twins, and digests that collide
+        while (name := _id(each, key, salt)) in ids:
             salt += 1
         ids[name] = None
     return tuple(ids)
 
 
-def _id(text: bytes, key: bytes, number: int, salt: int) -> str:
-    place = number.to_bytes(8, "big") + salt.to_bytes(8, "big")
-    return hashlib.blake2b(place + text, key=key, digest_size=_ID_DIGITS // 2).hexdigest()
+def _id(text: bytes, key: bytes, salt: int) -> str:
+    digest = hashlib.blake2b(salt.to_bytes(8, "big") + text, key=key, digest_size=_ID_DIGITS // 2).hexdigest()
+    return f"t{digest[1:]}"  # a letter first: digits alone might come back as a number
 
 
 def _schema(analysis: Analysis) -> str:
@@ -155,28 +162,54 @@ def _schema(analysis: Analysis) -> str:
 class Packer:
     """Groups a stream of texts into packs, read no further than the next pack needs.
 
-    A pack has at most size.size texts and most_tokens tokens of text (estimated); a text above that goes alone. For
-    one thread.
+    A pack has at most size.size texts and most_tokens tokens of text, and its answer, where the analysis is known,
+    needs at most most_answer_tokens (all estimated); a text above that goes alone. For one thread.
     """
 
-    def __init__(self, items: Iterator[TextItem], size: PackSize, *, most_tokens: int = MOST_TOKENS) -> None:
+    def __init__(
+        self,
+        items: Iterator[TextItem],
+        size: PackSize,
+        *,
+        analysis: Analysis | None = None,
+        most_tokens: int = MOST_TOKENS,
+        most_answer_tokens: int = MOST_ANSWER_TOKENS,
+    ) -> None:
         self._items = items
         self._size = size
         self._most_tokens = most_tokens
+        self._most_answer_tokens = most_answer_tokens
+        self._fields = () if analysis is None else analysis.fields
+        self._certain = _ENTRY_TOKENS + sum(map(_certain_tokens, self._fields))
+        self._free = sum(each.type == "string" and not each.labels for each in self._fields)
         self._kept: TextItem | None = None  # read, and too much for the pack before
 
     def next_pack(self) -> tuple[TextItem, ...]:
         """The next texts to ask together; empty at the end of the stream."""
         pack: list[TextItem] = []
-        left = self._most_tokens
+        left, answer_left = self._most_tokens, self._most_answer_tokens
         while len(pack) < self._size.size:
             item = self._kept or next(self._items, None)
             self._kept = None
             if item is None:
                 break
-            left -= estimate_tokens(item.text)
-            if pack and left < 0:
+            tokens = estimate_tokens(item.text)
+            left -= tokens
+            answer_left -= self._answer_tokens(tokens)
+            if pack and min(left, answer_left) < 0:
                 self._kept = item
                 break
             pack.append(item)
         return tuple(pack)
+
+    def _answer_tokens(self, tokens: int) -> int:
+        """A free text is a sentence or, since an analysis may translate, as long as what it is about."""
+        return self._certain + self._free * max(_SENTENCE_TOKENS, tokens) if self._fields else 0
+
+
+def _certain_tokens(field: Field) -> int:
+    """What a field takes in every answer: all of it but for free text."""
+    named = estimate_tokens(field.name) + _NAME_TOKENS
+    if field.labels:
+        return named + max(map(estimate_tokens, field.labels))
+    return named + (0 if field.type == "string" else _NUMBER_TOKENS)

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import UsageError
-from core.outcome import Answer, Missing, Outcome, RunReport
+from core.outcome import Answer, Missing, Outcome
 from core.ports import Prompt
-from core.scope import Scope
 from utils.cost_text import estimate_text, run_cost_line
-from utils.live_view import LiveView
 from utils.rendering import answer_text
 from utils.text_decoding import DecodedLine, LineDecoder, read_text_lines, replaced_note
+from workflows.asking import Asking
 from workflows.command_line import ASK_ABOVE, CommandLine
 from workflows.exit_codes import INTERRUPTED, OK, PARTIAL
 
@@ -40,12 +39,7 @@ def ask_command(options: argparse.Namespace, line: CommandLine) -> int:
     if len(queries) > ASK_ABOVE:
         line.notes.write_line(estimate_text(line.engine.estimate(map(Prompt, queries))))
         line.agrees(yes=options.yes, question="要執行嗎?")
-    scope = Scope()
-    with LiveView(line.notes) as view, line.interrupts.during(scope.cancel):
-        state = line.engine.ask(queries, scope=scope, observer=view.observe)
-    report: RunReport[Answer] = state["report"]
-    # Before the output: a closed pipe must not cost the history.
-    line.engine.history.add(queries[0], queries, report, model=line.engine.served_model, spend=line.engine.last_run)
+    *_, (_, report, cancelled) = Asking(line.notes, line.interrupts, line.engine).passes(queries)
     for number, (query, outcome) in enumerate(zip(queries, report.outcomes, strict=True), 1):
         if options.json:
             line.out.write_data(_as_row(number, query, outcome))
@@ -53,7 +47,7 @@ def ask_command(options: argparse.Namespace, line: CommandLine) -> int:
             line.out.write_line(answer_text(number, query, outcome) + "\n")
     if line.engine.last_run is not None:
         line.notes.write_line(run_cost_line(line.engine.last_run))
-    if scope.cancelled:
+    if cancelled:
         return line.interrupts.leave_with or INTERRUPTED
     return OK if report.all_answered else PARTIAL
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from core.clock import SYSTEM_CLOCK
-from core.cost import Spend
 from core.outcome import Answer, Outcome, RunReport
 from core.ports import Prompt
 from core.scope import Scope
@@ -17,9 +16,9 @@ from utils.cost_text import cost_report_text, estimate_text, run_cost_line
 from utils.interrupts import Interrupts
 from utils.line_input import Pasted
 from utils.live_view import LiveView
-from utils.rendering import aggregate_text, batch_table, cache_text, executor_text, query_sets_text
+from utils.rendering import batch_table, cache_text, executor_text, query_sets_text
+from workflows.asking import Asking
 from workflows.engine import Engine
-from workflows.fallback import Fallback, merged
 from workflows.query_sets import QUERY_SETS
 from workflows.reading import Reading
 
@@ -42,7 +41,7 @@ class Session:
         self._engine = engine
         self._last: tuple[Sequence[str], RunReport[Answer]] | None = None
         self._told: set[str] = set()
-        self._fallback = Fallback(console, engine)
+        self._asking = Asking(console, interrupts, engine)
 
     def preset(self) -> None:
         """1: one of the built-in query sets."""
@@ -72,29 +71,14 @@ class Session:
         self._engine.wait_until_loaded()
         if not self._agrees_to(len(queries), map(Prompt, queries), "個問題"):
             return
-        text, report, cancelled = self._run(queries)
-        self._show(queries, report, text)
-        spend = self._engine.last_run or Spend()
-        while not cancelled and (places := self._fallback.switch(report)):
-            _, later, cancelled = self._run([queries[place] for place in places])
-            report = merged(report, places, later)
-            spend += self._engine.last_run or Spend()
-            self._show(queries, report, aggregate_text(report, queries, self._engine.cache.get_stats()))
-        self._engine.history.add(queries[0], queries, report, model=self._engine.served_model, spend=spend)
+        for text, report, stopped in self._asking.passes(queries):
+            self._show(queries, report, text)
+            cancelled = stopped
         if cancelled:
             done = f"{report.answered:,}/{len(queries):,}"
             self._console.write_line(f"⏹️ 已中斷, 已完成 {done}; 已有的回答都保留, 可用選單 8 檢視")
         elif self._console.is_interactive:
             self._browse(queries, report)
-
-    def _run(self, queries: Sequence[str]) -> tuple[str, RunReport[Answer], bool]:
-        """Ask; returns the overview, the report and whether the person has stopped it."""
-        scope = Scope()
-        limiter = self._engine.limiter_figures
-        with LiveView(self._console, limiter=limiter) as view, self._interrupts.during(scope.cancel):
-            state = self._engine.ask(list(queries), scope=scope, observer=view.observe)
-        self._console.discard_typed()
-        return state["aggregated_response"], state["report"], scope.cancelled
 
     def _show(self, queries: Sequence[str], report: RunReport[Answer], text: str) -> None:
         self._last = queries, report

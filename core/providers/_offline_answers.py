@@ -63,8 +63,8 @@ def answer_text(prompt: Prompt, seed: int) -> str:
     """The whole answer: an instance of the schema, a label, a summary or an essay marked as a demonstration."""
     if prompt.schema:
         schema, several = json.loads(prompt.schema), _several(prompt.text)
-        if several:
-            entry = schema["properties"]["results"]["items"]
+        entry = _entry(schema)
+        if several and entry:
             results = [{**_found(prompt, entry, text, seed), "id": name} for name, text in several]
             return json.dumps({"results": results}, ensure_ascii=False)
         return json.dumps(_found(prompt, schema, _data(prompt.text), seed), ensure_ascii=False)
@@ -75,6 +75,12 @@ def _found(prompt: Prompt, schema: Any, text: str, seed: int) -> Any:
     """What the schema asks about one text: the same whether it is asked alone or among others."""
     result = _result(prompt.system_instruction, text, seed) or f"{MARK}{_excerpt(text, 40)}"
     return _instance(schema, text, result, seed)
+
+
+def _entry(schema: Any) -> Any:
+    """What a schema for several results says about each; None in any other schema."""
+    parts = schema.get("properties", {}) if isinstance(schema, dict) else {}
+    return parts["results"].get("items") if isinstance(parts.get("results"), dict) else None
 
 
 def _several(text: str) -> list[tuple[str, str]]:

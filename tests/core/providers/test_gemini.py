@@ -17,6 +17,8 @@ from core.providers._gemini_sdk import load_sdk
 from core.providers.gemini import GeminiModel, GenerationParameters
 from core.scope import Scope
 from core.settings import Endpoint, Secret, Settings
+from optimizers.own_analyses import custom_analysis, parse_fields
+from optimizers.packing import pack_prompt
 from tests.servers import LoopbackGemini
 from tests.servers import replies as r
 from tests.servers.checks import CANARY, find_canary
@@ -105,6 +107,39 @@ def test_a_schema_becomes_a_response_schema(bench: Bench) -> None:
     assert sent["properties"]["type"]["nullable"] is True
     assert sent["properties"]["any"] == {"description": "of any type"}
     assert "additionalProperties" not in sent
+
+
+def test_the_schema_of_a_pack_arrives_whole(bench: Bench) -> None:
+    """A list of objects with an id, labels and plain types: every part of it is there at the other end."""
+    analysis = custom_analysis("看", parse_fields("產品, 價格:number, 星:integer, 推薦:boolean, type:好|差"))
+    schema = pack_prompt(analysis, ["甲", "乙"]).prompt.schema
+    bench.ask(schema=schema)
+    sent = _by_name(bench.server.requests[-1].config["responseSchema"])
+    entry = {
+        "type": "OBJECT",
+        "required": ["id", "產品", "價格", "星", "推薦", "type"],
+        "properties": {
+            "id": {"type": "STRING"},
+            "產品": {"type": "STRING"},
+            "價格": {"type": "NUMBER"},
+            "星": {"type": "INTEGER"},
+            "推薦": {"type": "BOOLEAN"},
+            "type": {"type": "STRING", "enum": ["好", "差"]},
+        },
+    }
+    results = {"type": "ARRAY", "items": entry}
+    assert sent == {"type": "OBJECT", "properties": {"results": results}, "required": ["results"]}
+
+
+def _by_name(schema: Any) -> Any:
+    """The schema with its types by name: over REST the SDK sends them as numbers."""
+    names = ("", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT")
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: names[value] if name == "type" and isinstance(value, int) else _by_name(value)
+        for name, value in schema.items()
+    }
 
 
 @pytest.mark.parametrize(

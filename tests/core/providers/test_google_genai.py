@@ -40,6 +40,8 @@ from core.providers._genai_http import to_model_error
 from core.providers.google_genai import GoogleGenaiModel
 from core.scope import Scope
 from core.settings import Endpoint, Secret, Settings
+from optimizers.own_analyses import custom_analysis, parse_fields
+from optimizers.packing import pack_prompt
 from tests.fakes import FakeClock
 from tests.servers import LoopbackGemini
 from tests.servers import replies as say
@@ -102,6 +104,15 @@ class TestAnswers:
         assert KEY not in json.dumps({**seen.headers, "x-goog-api-key": ""})
         assert "x-server-timeout" not in seen.headers
         assert isinstance(model, ChatModel)
+
+    def test_the_schema_of_a_pack_arrives_whole(self, server: LoopbackGemini, model: GoogleGenaiModel) -> None:
+        """A list of objects with an id, labels and plain types is passed on as it is."""
+        analysis = custom_analysis("看", parse_fields("產品, 價格:number, 星:integer, 推薦:boolean, type:好|差"))
+        prompt = pack_prompt(analysis, ["甲", "乙"]).prompt
+        model.generate(prompt, scope())
+        seen = server.requests[-1]
+        assert seen.config["responseJsonSchema"] == json.loads(prompt.schema)
+        assert (seen.text, seen.system_instruction) == (prompt.text, prompt.system_instruction)
 
     def test_instruction_schema_and_parameters_are_passed_apart(self, server: LoopbackGemini) -> None:
         """The instruction is no part of the text; schema and parameters are the generation config."""

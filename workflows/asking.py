@@ -1,0 +1,52 @@
+"""A set of questions, asked of one model after the other as their quotas of the day allow, and kept in the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from core.cost import Spend
+from core.outcome import Answer, RunReport
+from core.scope import Scope
+from utils.console import Console
+from utils.interrupts import Interrupts
+from utils.live_view import LiveView
+from utils.rendering import aggregate_text
+from workflows.engine import Engine
+from workflows.fallback import Fallback, merged
+
+__all__ = ["Asking"]
+
+
+class Asking:
+    """Asks sets of questions and shows them on the console while they are asked. For the main thread."""
+
+    def __init__(self, console: Console, interrupts: Interrupts, engine: Engine) -> None:
+        self._console = console
+        self._interrupts = interrupts
+        self._engine = engine
+        self._fallback = Fallback(console, engine)
+
+    def passes(self, queries: Sequence[str]) -> Iterator[tuple[str, RunReport[Answer], bool]]:
+        """Yield the overview, the whole report so far and whether it was stopped, once for each model asked.
+
+        However it ends, what came of it is in the history, once.
+        """
+        text, report, cancelled = self._once(queries)
+        spend = self._engine.last_run or Spend()
+        try:
+            yield text, report, cancelled
+            while not cancelled and (places := self._fallback.switch(report)):
+                _, later, cancelled = self._once([queries[place] for place in places])
+                report = merged(report, places, later)
+                spend += self._engine.last_run or Spend()
+                yield aggregate_text(report, queries, self._engine.cache.get_stats()), report, cancelled
+        finally:
+            self._engine.history.add(queries[0], queries, report, model=self._engine.served_model, spend=spend)
+
+    def _once(self, queries: Sequence[str]) -> tuple[str, RunReport[Answer], bool]:
+        scope = Scope()
+        view = LiveView(self._console, limiter=self._engine.limiter_figures)
+        with view, self._interrupts.during(scope.cancel):
+            state = self._engine.ask(list(queries), scope=scope, observer=view.observe)
+        self._console.discard_typed()
+        return state["aggregated_response"], state["report"], scope.cancelled
