@@ -17,7 +17,7 @@ from core.cost import RunEstimate
 from core.outcome import Missing, OutcomeKind
 from core.parallel_executor import ParallelTask
 from core.scope import Scope
-from optimizers.agreement import Agreement, compare
+from optimizers.agreement import Agreement, compare, draw_sample
 from optimizers.analyses import Analysis
 from optimizers.bulk_request import BulkRequest, Group
 from optimizers.bulk_runner import BulkRunner
@@ -114,7 +114,7 @@ class BulkJob:
     def check(self, texts: int, scope: Scope) -> Agreement:
         """Ask so many texts of the input alone and packed, and compare; after look(). What is asked alone is kept."""
         assert self.preview is not None
-        items = [TextItem(number, text, 0) for number, text in enumerate(self.preview.sample[:texts], 1)]
+        items = [TextItem(number, text, 0) for number, text in enumerate(draw_sample(self.preview.sample, texts), 1)]
         size = self._pack_size.size
         groups = [tuple(items[start : start + size]) for start in range(0, len(items), size)]
         with self._engine.accounted():
