@@ -50,6 +50,7 @@ _EPILOG: Final = """\
   cat 問題.txt | python main.py ask -
   python main.py analyze 評論.csv --column 內容 --type sentiment --out 結果.csv --yes
   python main.py analyze 信件.txt --type category --labels 帳務,技術,其他 --out 報告.html
+  python main.py doctor                           檢查金鑰、網路、模型、磁碟與編碼
 
 結束代碼: 0 正常離開或全部有回答, 1 錯誤, 2 參數或設定有誤, 3 只有部分有回答, 130 以 Ctrl-C 中斷
 """

@@ -62,15 +62,21 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add the commands to the program's own parser."""
     from workflows.analyze_command import add_analyze_options
     from workflows.ask_command import add_ask_options
+    from workflows.doctor_command import DOCTOR_ABOUT, add_doctor_options
 
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="指令")
     about: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     add_ask_options(commands.add_parser("ask", help="問檔案裡的每個問題", description=_ASK, **about))
     add_analyze_options(commands.add_parser("analyze", help="分析檔案裡的每則文字", description=_ANALYZE, **about))
+    add_doctor_options(commands.add_parser("doctor", help="檢查執行環境", description=DOCTOR_ABOUT, **about))
 
 
 def run_program(options: argparse.Namespace, out: Console, interrupts: Interrupts) -> int:
     """Do the command with parts of its own; returns the exit code. Raises OutputClosed and SettingsError."""
+    if options.command == "doctor":  # it must also work where the settings do not
+        from workflows.doctor_command import doctor_command
+
+        return doctor_command(options, out)
     notes = Console(stdout=sys.stderr)
     engine = Engine(load_settings(os.environ, dotenv=Path(".env")), on_note=notes.write_line)
     try:
