@@ -9,6 +9,8 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
+from core.private_folder import make_private_folder
+
 __all__ = ["HistoryFile", "default_history_path"]
 
 MOST_ENTRIES: Final = 1000
@@ -55,7 +57,7 @@ class HistoryFile:
         if self.problem or len(text) > MOST_CHARACTERS:
             return
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
             self._write(self._path, [text], os.O_APPEND)
         except OSError as error:
             self._give_up(error)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from core.errors import StorageError, UsageError
+from core.private_folder import make_private_folder
 from utils.neutralise import neutralise
 
 __all__ = ["spool"]
@@ -50,7 +51,7 @@ def spool(stream: _Bytes, directory: Path, *, suffix: str = "") -> Path:
 def _make(directory: Path) -> None:
     """For its owner alone, whatever the umask; one that is there already stays as it is."""
     if not directory.is_dir():
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(directory)
         directory.chmod(0o700)
 
 
