@@ -8,7 +8,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -217,12 +217,16 @@ def _run(model: Any, folder: Path, name: str, count: int, workers: int, pack: in
     spent: list[float] = []
 
     class Timed(Journal):
-        @contextlib.contextmanager
-        def _transaction(self) -> Iterator[None]:
-            started = time.perf_counter()
-            with super()._transaction():
-                yield
-            spent.append(time.perf_counter() - started)
+        def _transaction(self, work: Callable[[], Any]) -> Any:
+            begun: list[float] = []
+
+            def timed() -> Any:
+                begun.append(time.perf_counter())
+                return work()
+
+            result = super()._transaction(timed)
+            spent.append(time.perf_counter() - begun[0])
+            return result
 
     with Timed(folder / "journal", _spec(path)) as journal, ParallelExecutor(workers) as executor:
         runner = BulkRunner(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from core.bulk import ItemResult, RequestCost, TextItem
 from core.errors import ErrorKind, ModelError
-from core.outcome import Outcome, OutcomeKind
+from core.outcome import CallFigures, Outcome, OutcomeKind
 from core.ports import ChatModel
 from core.scope import Scope
 from optimizers.analyses import Analysis
@@ -58,6 +59,7 @@ class BulkRequest:
         self._model = model
         self._analysis = analysis
         self._record = record
+        self._charged = threading.Lock()  # guards nothing: acquired once, by whoever writes down the request's cost
 
     def ask(self, scope: Scope) -> Asked:
         pack = pack_prompt(self._analysis, [item.text for item in self.items])
@@ -66,8 +68,13 @@ class BulkRequest:
         figures = scope.trace.figures()
         asked = _Sorting(self.items, found.values, found.faults, figures.attempts, figures.service_seconds)
         results, left = asked.results(), asked.left()
-        self._record(results, RequestCost(figures.attempts, figures.usage))
+        self._record(results, self.charge(figures))
         return Asked(results, left)
+
+    def charge(self, figures: CallFigures) -> RequestCost:
+        """The cost to write down; nothing the second time, since a request that was given up may still be answered."""
+        first = self._charged.acquire(blocking=False)
+        return RequestCost(figures.attempts, figures.usage) if first else RequestCost()
 
     def failed(self, outcome: Outcome[Asked]) -> tuple[ItemResult, ...]:
         """The texts' results where the request as a whole has failed."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from core.bulk import BulkEnd, BulkProgress, ItemResult, RequestCost, TextItem
 from core.clock import SYSTEM_CLOCK, Clock
-from core.errors import ModelError, ParallelProcessingError, StorageError
+from core.errors import ModelError, NotRunError, ParallelProcessingError, ScopeError, StorageError
 from core.outcome import CallFigures, Missing, Outcome, OutcomeKind, Usage
 from core.parallel_executor import ParallelExecutor, ParallelTask
 from core.ports import ChatModel
@@ -23,8 +23,8 @@ from optimizers.packing import Packer
 __all__ = ["BulkRunner"]
 
 _TOKENS: Final = ("prompt_tokens", "answer_tokens", "thinking_tokens")
+_NO_COST: Final = RequestCost()
 _MET: Final[dict[Standing, dict[str, int]]] = {
-    Standing.OPEN: {"read": 1},
     Standing.ANSWERED: {"read": 1, "done_before": 1},
     Standing.SETTLED: {"read": 1, "twins": 1},
     Standing.SUBMITTED: {"read": 1, "submitted": 1},
@@ -92,11 +92,11 @@ class BulkRunner:
     def run(self, items: Iterable[TextItem], *, scope: Scope) -> BulkEnd:
         """Ask what is to be asked. Raises what reading the input raises; how asking ended is in what it returns."""
         self._started_at = self._clock.now()
-        packer = Packer(self._unknown(items, scope), self._pack_size)
+        packer = Packer(self._unknown(items, scope), self._pack_size, analysis=self._analysis)
         with scope.child() as inner:
             more = True
             while more and self._failure is None and not inner.ended:
-                for _, outcome in self._executor.stream(self._tasks(packer, inner), scope=inner):
+                for _, outcome in self._executor.stream(self._tasks(packer), scope=inner):
                     self._settle(outcome, inner)
                 more = bool(self._again)
         return self._end(scope)
@@ -114,6 +114,7 @@ class BulkRunner:
                 return len(self.unsaved())
             with self._lock:
                 del self._unsaved[0]
+            self._count(**_told(results))
 
     def unsaved(self) -> tuple[ItemResult, ...]:
         """The answers that are in memory only."""
@@ -127,75 +128,74 @@ class BulkRunner:
                 return
             key = item.key
             standing = Standing.SETTLED if key in self._unsettled else self._journal.standing(key)
-            self._count(**_MET[standing])
-            if standing is Standing.OPEN:
+            if standing is Standing.OPEN:  # counted when its group goes out, so that the figures always add up
                 self._unsettled.add(key)
                 yield item
+            else:
+                self._count(**_MET[standing])
 
-    def _tasks(self, packer: Packer, scope: Scope) -> Iterator[ParallelTask]:
-        while not scope.ended:
-            group = self._next_group(packer)
+    def _tasks(self, packer: Packer) -> Iterator[ParallelTask]:
+        while True:
+            # What comes back goes out before what is new: it is older, and it is in memory.
+            again = bool(self._again)
+            group = self._again.popleft() if again else packer.next_pack()
             if not group:
                 return
             self._number += 1
             name = f"request_{self._number}"
             request = BulkRequest(self._model, self._analysis, group, self._record)
             self._requests[name] = request
-            self._count(in_flight=len(group))
+            size = len(group)
+            self._count(in_flight=size, **({"waiting": -size} if again else {"read": size}))
             timeout = self._timeout + self._timeout_per_text * (len(group) - 1)
             yield ParallelTask(name, f"第 {self._number} 個請求", request.ask, timeout=timeout, scoped=True)
 
-    def _next_group(self, packer: Packer) -> Group:
-        """What comes back goes out before what is new: it is older, and it is in memory."""
-        if not self._again:
-            return packer.next_pack()
-        group = self._again.popleft()
-        self._count(waiting=-len(group))
-        return group
-
     def _settle(self, outcome: Outcome[Asked], scope: Scope) -> None:
+        """Take what a request came to. All that changes is counted at once."""
         request = self._requests.pop(outcome.task_id)
-        self._count(in_flight=-len(request.items))
-        self._add_cost(outcome.figures)
         if not isinstance(outcome.value, Missing):
-            self._answered(request, outcome.value)
-        elif outcome.kind in _NOT_ASKED or _stops(outcome.error):
+            changed = self._answered(request, outcome.value)
+        elif outcome.kind in _NOT_ASKED or _stops(outcome.error) or _out_of_time(outcome, scope):
+            changed = self._write((), request.charge(outcome.figures), scope)
             self._stop(outcome.error, scope)
         elif len(request.items) > 1 and may_be_split(outcome):
-            self._pack_size.unusable(len(request.items))
-            self._ask_again(halves(request.items))
+            changed = self._write((), request.charge(outcome.figures), scope)
+            if outcome.kind is not OutcomeKind.BLOCKED:  # that is about one text, and not about how many there are
+                self._pack_size.unusable(len(request.items))
+            changed |= self._ask_again(halves(request.items))
         else:
-            self._failed(request, outcome, scope)
+            changed = self._write(request.failed(outcome), request.charge(outcome.figures), scope)
+        self._count(in_flight=-len(request.items), **_cost(outcome.figures), **changed)
 
-    def _answered(self, request: BulkRequest, asked: Asked) -> None:
-        self._take(asked.results)
-        size, left = len(request.items), asked.open
-        if size > 1:
-            self._pack_size.answered(size, missing=len(left))
+    def _answered(self, request: BulkRequest, asked: Asked) -> dict[str, int]:
+        self._unsettled.difference_update(result.key for result in asked.results)
+        changed, size, left = _told(asked.results), len(request.items), asked.open
+        self._pack_size.answered(size, missing=len(left))
         if left:
-            self._ask_again(halves(left) if 2 * len(left) > size else (left,))
+            changed |= self._ask_again(halves(left) if 2 * len(left) > size else (left,))
+        return changed
 
-    def _failed(self, request: BulkRequest, outcome: Outcome[Asked], scope: Scope) -> None:
-        results = request.failed(outcome)
+    def _write(self, results: Sequence[ItemResult], cost: RequestCost, scope: Scope) -> dict[str, int]:
+        """Write down what a request failed with or, split or given up, has cost all the same."""
+        if not results and cost == _NO_COST:
+            return {}
         try:
-            self._record(results, RequestCost(outcome.figures.attempts, outcome.figures.usage))
+            self._record(results, cost)
         except StorageError as error:
             self._stop(error, scope)
-        self._take(results)
-
-    def _ask_again(self, groups: Sequence[Group]) -> None:
-        self._again.extend(groups)
-        self._count(waiting=sum(map(len, groups)))
-
-    def _take(self, results: Sequence[ItemResult]) -> None:
-        answered = sum(result.answered for result in results)
-        self._count(answered=answered, failed=len(results) - answered)
+            return {}
         self._unsettled.difference_update(result.key for result in results)
+        return _told(results)
+
+    def _ask_again(self, groups: Sequence[Group]) -> dict[str, int]:
+        self._again.extend(groups)
+        return {"waiting": sum(map(len, groups))}
 
     def _stop(self, error: BaseException | None, scope: Scope) -> None:
         """End the run; the first cause that is not the run's own ending is the one to tell."""
-        if _stops(error) and self._failure is None:
-            assert isinstance(error, ParallelProcessingError)
+        if isinstance(error, NotRunError):
+            error = error.cause  # of one that has no cause, nobody but the run's owner is the reason
+        if self._failure is None and isinstance(error, ParallelProcessingError) and not isinstance(error, ScopeError):
             self._failure = error
         scope.cancel()
 
@@ -207,15 +207,6 @@ class BulkRunner:
                 self._unsaved.append((tuple(results), cost))
             raise
 
-    def _add_cost(self, figures: CallFigures) -> None:
-        usage = figures.usage
-        self._count(
-            requests=figures.attempts,
-            prompt_tokens=usage.prompt_tokens,
-            answer_tokens=usage.answer_tokens,
-            thinking_tokens=usage.thinking_tokens,
-        )
-
     def _count(self, **more: int) -> None:
         with self._lock:
             for name, count in more.items():  # Counter.update() takes three times as long
@@ -226,6 +217,22 @@ class BulkRunner:
         if failure is None:
             return BulkEnd(self.progress(), cancelled=scope.ended, unsaved=unsaved)
         return BulkEnd(self.progress(), failure.reason, failure.advice, unsaved=unsaved)
+
+
+def _told(results: Sequence[ItemResult]) -> dict[str, int]:
+    answered = sum(result.answered for result in results)
+    return {"answered": answered, "failed": len(results) - answered}
+
+
+def _cost(figures: CallFigures) -> dict[str, int]:
+    usage = figures.usage
+    spent = (usage.prompt_tokens, usage.answer_tokens, usage.thinking_tokens)
+    return {"requests": figures.attempts, **dict(zip(_TOKENS, spent, strict=True))}
+
+
+def _out_of_time(outcome: Outcome[Asked], scope: Scope) -> bool:
+    """Whether the run's time was up rather than the request's."""
+    return outcome.kind is OutcomeKind.TIMED_OUT and scope.ended
 
 
 def _stops(error: BaseException | None) -> bool:

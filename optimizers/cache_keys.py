@@ -45,7 +45,7 @@ def cache_key(kind: str, name: str, *parts: object) -> str:
 
 
 def address(key: str) -> str:
-    """Where the store keeps a key: a digest stays itself, any other text is hashed, so no store holds a query."""
+    """Where the store keeps a key: a digest stays itself, any other text is hashed, so no key shows a query."""
     if not isinstance(key, str):
         raise UsageError(f"快取鍵必須是文字, 不能是 {type(key).__name__}; 請用 cache_key() 產生")
     return key if _DIGEST.fullmatch(key) else cache_key("text", "", key)

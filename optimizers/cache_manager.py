@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from core.clock import SYSTEM_CLOCK, Clock
-from core.errors import UsageError
+from core.ports import Prompt
 from core.scope import Scope
 from optimizers.cache_calls import remembered
 from optimizers.cache_keys import address, full_name
 from optimizers.cache_reports import CacheStatistics, CacheStats, EntryInfo
 from optimizers.cache_stores import CacheStore, MemoryStore
-from optimizers.cache_values import Found, FoundBy, Snapshot
+from optimizers.cache_values import Found, FoundBy, Snapshot, checked_ttl
 from optimizers.single_flight import Flight, Role, SingleFlight
 
 __all__ = ["CacheManager"]
@@ -25,11 +24,12 @@ P = ParamSpec("P")
 
 
 class _Request(NamedTuple):
-    """One lookup's terms: where its value is kept, for how many seconds (0: not), and what may be kept at all."""
+    """One lookup's terms: where its value is kept, for how many seconds (0: not), what may be kept, what was asked."""
 
     address: str
     lifetime: float
     accept: Callable[[Any], bool]
+    prompt: Prompt | None = None
 
 
 class CacheManager:
@@ -38,7 +38,8 @@ class CacheManager:
     ttl everywhere: seconds; None is the cache's default, 0 means do not store, below 0 (or not finite) is a
     UsageError, which is a ValueError. None and "" are values like others. Callers cannot change a cached value (see
     Snapshot). Errors are never stored, nor what was computed from before a clear_all() or invalidate() of its key.
-    Keys are text; a key that is no digest is hashed first, so that listings and stores hold no query text.
+    Keys are text; a key that is no digest is hashed first. A query is kept only where a caller gives it as prompt, so
+    that a person can recognise the entry; no repr and no message shows it.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class CacheManager:
         store: CacheStore | None = None,
     ) -> None:
         """max_entries, max_bytes and clock are for the memory store that is made where no other is given."""
-        self.default_ttl = _checked_ttl(default_ttl)
+        self.default_ttl = checked_ttl(default_ttl)
         self._store: CacheStore = (
             MemoryStore(max_entries=max_entries, max_bytes=max_bytes, clock=clock) if store is None else store
         )
@@ -73,10 +74,10 @@ class CacheManager:
         self._count(hits=1)
         return snapshot.take()
 
-    def set(self, key: str, value: Any, ttl: float | None = None) -> None:
+    def set(self, key: str, value: Any, ttl: float | None = None, *, prompt: Prompt | None = None) -> None:
         """Store the value; with ttl 0 what was stored under the key goes away instead. UsageError: see Snapshot."""
         place, lifetime = address(key), self._lifetime(ttl)
-        snapshot = Snapshot.of(value)
+        snapshot = Snapshot.of(value, prompt)
         with self._writing:
             if lifetime > 0:
                 self._store.put(place, snapshot, lifetime)
@@ -96,8 +97,13 @@ class CacheManager:
             self._flights.forget_all()
             self._store.clear()
 
+    @property
+    def store(self) -> CacheStore:
+        """For looking at single entries and pinning them; write by set() and invalidate() alone."""
+        return self._store
+
     def entries(self) -> list[EntryInfo]:
-        """The living entries, least recently used first; an entry's key may be given to invalidate()."""
+        """The living entries, as the store lists them; an entry's key may be given to invalidate()."""
         return self._store.entries()
 
     def statistics(self) -> CacheStatistics:
@@ -117,6 +123,7 @@ class CacheManager:
         ttl: float | None = None,
         scope: Scope | None = None,
         accept: Callable[[Any], bool] = lambda _: True,
+        prompt: Prompt | None = None,
     ) -> Found[R]:
         """The cached value, or that of a computation under way, or the caller's own, which is then stored.
 
@@ -125,7 +132,7 @@ class CacheManager:
         computation; its end raises ScopeError. A caller inside its own computation of the same key computes
         without cache or single-flight. accept tells which values may be stored, and handed out from the store.
         """
-        request = _Request(address(key), self._lifetime(ttl), accept)
+        request = _Request(address(key), self._lifetime(ttl), accept, prompt)
         found: Found[R] | None = self._recall(request)
         while found is None:
             flight, role = self._enter(request, scope, blocking=True)
@@ -183,7 +190,7 @@ class CacheManager:
         return decorate
 
     def _lifetime(self, ttl: float | None) -> float:
-        return self.default_ttl if ttl is None else _checked_ttl(ttl)
+        return self.default_ttl if ttl is None else checked_ttl(ttl)
 
     def _recall(self, request: _Request) -> Found[Any] | None:
         snapshot = self._store.get(request.address)
@@ -218,7 +225,7 @@ class CacheManager:
         return Found(flight.result().take(), FoundBy.SHARED)
 
     def _keep(self, request: _Request, flight: Flight[Snapshot], found: Found[Any]) -> Snapshot:
-        snapshot = Snapshot.of(found.value)
+        snapshot = Snapshot.of(found.value, request.prompt)
         if found.by is FoundBy.COMPUTED and request.lifetime > 0 and request.accept(snapshot.value):
             with self._writing:
                 if not flight.forgotten:
@@ -239,9 +246,3 @@ class CacheManager:
             self._hits += hits
             self._misses += misses
             self._shared += shared
-
-
-def _checked_ttl(ttl: float) -> float:
-    if not isinstance(ttl, int | float) or not 0 <= ttl < math.inf:
-        raise UsageError("ttl 必須是 0 以上的秒數 (0 表示不存)")
-    return ttl

@@ -1,30 +1,46 @@
-"""What a cache tells about itself: plain values, taken at one instant, with no content of any entry."""
+"""What a cache tells about itself: plain values, taken at one instant, with no content of any entry in their repr."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypedDict
 
-__all__ = ["CacheStatistics", "CacheStats", "EntryInfo", "StoreTally"]
+__all__ = ["CacheStatistics", "CacheStats", "EntryInfo", "Pinning", "StoreTally"]
 
 
 @dataclass(frozen=True, slots=True)
 class EntryInfo:
-    """One living entry as a list shows it: its hashed key, seconds since it was stored and until it expires."""
+    """One living entry as a list shows it: its hashed key, seconds since it was stored and until it expires.
+
+    remaining is math.inf while the entry is pinned. question is the beginning of what was asked, "" where that is
+    not known.
+    """
 
     key: str
     age: float
     remaining: float
     hits: int
     bytes: int
+    pinned: bool = False
+    question: str = field(default="", repr=False)
+
+
+class Pinning(StrEnum):
+    """What came of pinning or unpinning an entry."""
+
+    DONE = "done"
+    ABSENT = "absent"  # there is no living entry
+    FULL = "full"  # as much is pinned as may be
+    EXPIRED = "expired"  # unpinned, and its time was over: it is gone
 
 
 @dataclass(frozen=True, slots=True)
 class StoreTally:
     """What became of the entries, at one instant: stores = entries + replaced + expired + evicted + removed.
 
-    removed counts invalidated and cleared ones. too_large counts values above the store's whole size, which are
-    not stored at all.
+    removed counts invalidated and cleared ones. too_large counts values above the store's whole size, less what is
+    pinned; they are not stored at all.
     """
 
     stores: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import itertools
+import math
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from typing import Final, Protocol
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import UsageError
-from optimizers.cache_reports import EntryInfo, StoreTally
+from optimizers.cache_reports import EntryInfo, Pinning, StoreTally
 from optimizers.cache_values import Snapshot
 
-__all__ = ["CacheStore", "MemoryStore"]
+__all__ = ["MOST_PINNED", "CacheStore", "MemoryStore"]
+
+MOST_PINNED: Final = 1_000
 
 _SWEEP_LIMIT: Final = 16  # expired entries dropped by one operation at most: more than one operation can add
 _SLACK: Final = 64  # heap items of entries long gone that are not worth a clean-up
@@ -42,8 +45,18 @@ class CacheStore(Protocol):
     def clear(self) -> None:
         """Drop all entries."""
 
+    def peek(self, key: str) -> Snapshot | None:
+        """The living entry, whose use is not noted; None if there is none."""
+
+    def pin(self, key: str, pinned: bool) -> Pinning:
+        """Pin or unpin an entry. Pinned, it neither expires nor makes room; it goes by remove() and clear() alone.
+
+        A value stored in its place is pinned as well. Unpinned, it has the instant of expiry that it had before: if
+        that is over, it expires at once. No more than MOST_PINNED entries, nor than half of the store, are pinned.
+        """
+
     def entries(self) -> list[EntryInfo]:
-        """The living entries, least recently used first."""
+        """The living entries, least recently used first; the pinned ones come last."""
 
     def tally(self) -> StoreTally:
         """The counts, with expired entries already dropped."""
@@ -72,7 +85,7 @@ class _Counts:
 
 
 class MemoryStore:
-    """A CacheStore in memory: least recently used entries go first, expired ones before any living one.
+    """A CacheStore in memory: least recently used entries go first, expired ones before any living one, pinned never.
 
     Bounded by max_entries and by max_bytes, the sum of size_of(value) and key lengths. Each operation drops at most
     16 expired entries (entries() and tally() all of them) and costs O(log n) amortised; never does it start a
@@ -88,6 +101,8 @@ class MemoryStore:
         # Guards everything below; held by every public method for its whole length, which calls only the clock.
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._pinned: dict[str, _Entry] = {}  # apart from _entries: no key is in both
+        self._pinned_bytes = 0  # a part of _bytes
         self._expiries: list[tuple[float, int, str]] = []  # a heap; items whose entry is gone are skipped
         self._serials = itertools.count()
         self._bytes = 0
@@ -97,9 +112,10 @@ class MemoryStore:
         with self._lock:
             self._expire(key, self._clock.now())
             entry = self._entries.get(key)
-            if entry is None:
+            if entry is not None:
+                self._entries.move_to_end(key)
+            elif (entry := self._pinned.get(key)) is None:
                 return None
-            self._entries.move_to_end(key)
             entry.hits += 1
             return entry.snapshot
 
@@ -108,13 +124,14 @@ class MemoryStore:
         with self._lock:
             now = self._clock.now()
             self._expire(key, now)
+            pinned = key in self._pinned
             self._counts.replaced += self._drop(key)
-            if size > self._max_bytes:
+            if size > self._max_bytes - self._pinned_bytes:
                 self._counts.too_large += 1
                 return
-            while len(self._entries) >= self._max_entries or self._bytes + size > self._max_bytes:
+            while self._count() >= self._max_entries or self._bytes + size > self._max_bytes:
                 self._counts.evicted += self._drop(next(iter(self._entries)))
-            self._insert(key, _Entry(snapshot, size, now, now + lifetime, next(self._serials)))
+            self._insert(key, _Entry(snapshot, size, now, now + lifetime, next(self._serials)), pinned=pinned)
 
     def remove(self, key: str) -> bool:
         with self._lock:
@@ -126,29 +143,70 @@ class MemoryStore:
     def clear(self) -> None:
         with self._lock:
             self._sweep(self._clock.now(), len(self._entries))
-            self._counts.removed += len(self._entries)
+            self._counts.removed += self._count()
             self._entries.clear()
+            self._pinned.clear()
+            self._pinned_bytes = 0
             self._expiries.clear()
             self._bytes = 0
+
+    def peek(self, key: str) -> Snapshot | None:
+        with self._lock:
+            self._expire(key, self._clock.now())
+            entry = self._entries.get(key) or self._pinned.get(key)
+            return None if entry is None else entry.snapshot
+
+    def pin(self, key: str, pinned: bool) -> Pinning:
+        with self._lock:
+            now = self._clock.now()
+            self._expire(key, now)
+            if key not in (self._entries if pinned else self._pinned):
+                return Pinning.DONE if key in self._entries or key in self._pinned else Pinning.ABSENT
+            return self._pin(key) if pinned else self._unpin(key, now)
 
     def entries(self) -> list[EntryInfo]:
         with self._lock:
             now = self._clock.now()
             self._sweep(now, len(self._entries))
-            return [
-                EntryInfo(key, now - entry.created_at, entry.expires_at - now, entry.hits, entry.size)
-                for key, entry in self._entries.items()
-            ]
+            listed = [_listed(key, entry, now, pinned=False) for key, entry in self._entries.items()]
+            return listed + [_listed(key, entry, now, pinned=True) for key, entry in self._pinned.items()]
 
     def tally(self) -> StoreTally:
         with self._lock:
             self._sweep(self._clock.now(), len(self._entries))
-            return StoreTally(**dataclasses.asdict(self._counts), entries=len(self._entries), bytes=self._bytes)
+            return StoreTally(**dataclasses.asdict(self._counts), entries=self._count(), bytes=self._bytes)
 
-    def _insert(self, key: str, entry: _Entry) -> None:
+    def _count(self) -> int:
+        return len(self._entries) + len(self._pinned)
+
+    def _pin(self, key: str) -> Pinning:
+        entry = self._entries[key]
+        most = min(MOST_PINNED, self._max_entries // 2)  # what is left keeps the cache a cache
+        if len(self._pinned) >= most or self._pinned_bytes + entry.size > self._max_bytes // 2:
+            return Pinning.FULL
+        self._pinned[key] = self._entries.pop(key)
+        self._pinned_bytes += entry.size
+        return Pinning.DONE
+
+    def _unpin(self, key: str, now: float) -> Pinning:
+        entry = self._pinned.pop(key)
+        self._pinned_bytes -= entry.size
         self._entries[key] = entry
+        self._remind(key, entry)
+        self._expire(key, now)
+        return Pinning.DONE if key in self._entries else Pinning.EXPIRED
+
+    def _insert(self, key: str, entry: _Entry, *, pinned: bool) -> None:
         self._bytes += entry.size
         self._counts.stores += 1
+        if pinned:
+            self._pinned[key] = entry
+            self._pinned_bytes += entry.size
+        else:
+            self._entries[key] = entry
+            self._remind(key, entry)
+
+    def _remind(self, key: str, entry: _Entry) -> None:
         heapq.heappush(self._expiries, (entry.expires_at, entry.serial, key))
         if len(self._expiries) > 2 * len(self._entries) + _SLACK:
             self._expiries = [(kept.expires_at, kept.serial, name) for name, kept in self._entries.items()]
@@ -157,7 +215,10 @@ class MemoryStore:
     def _drop(self, key: str) -> bool:
         entry = self._entries.pop(key, None)
         if entry is None:
-            return False
+            entry = self._pinned.pop(key, None)
+            if entry is None:
+                return False
+            self._pinned_bytes -= entry.size
         self._bytes -= entry.size
         return True
 
@@ -175,3 +236,10 @@ class MemoryStore:
             if entry is not None and entry.serial == serial:
                 self._counts.expired += self._drop(key)
                 limit -= 1
+
+
+def _listed(key: str, entry: _Entry, now: float, *, pinned: bool) -> EntryInfo:
+    question = entry.snapshot.question
+    preview = "" if question is None else question.preview
+    remaining = math.inf if pinned else entry.expires_at - now
+    return EntryInfo(key, now - entry.created_at, remaining, entry.hits, entry.size, pinned, preview)

@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import functools
 import gc
+import math
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,10 +16,23 @@ from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
 from typing import Any, Final, Generic, TypeVar, cast
 
 from core.errors import UsageError
+from core.ports import Prompt
 
-__all__ = ["Found", "FoundBy", "Snapshot", "size_of"]
+__all__ = [
+    "PREVIEW_CHARACTERS",
+    "WHOLE_CHARACTERS",
+    "Found",
+    "FoundBy",
+    "Question",
+    "Snapshot",
+    "checked_ttl",
+    "size_of",
+]
 
 T_co = TypeVar("T_co", covariant=True)
+
+PREVIEW_CHARACTERS: Final = 200
+WHOLE_CHARACTERS: Final = 4_096  # of text, instruction and schema together
 
 _ATOMS: Final = (str, int, float, bool, complex, bytes, NoneType)
 _NOT_OWNED: Final = (type, ModuleType, FunctionType, BuiltinFunctionType)  # shared with the program; never copied
@@ -41,8 +55,26 @@ class Found(Generic[T_co]):
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a value answers: its beginning, for a list, and the prompt itself where it is short. No content in its repr.
+
+    A long prompt is not kept, so that a cache of answers does not become one of documents; prompt is then None.
+    """
+
+    preview: str = field(repr=False)
+    prompt: Prompt | None = field(repr=False)
+
+    @classmethod
+    def of(cls, prompt: Prompt) -> Question:
+        length = len(prompt.text) + len(prompt.system_instruction) + len(prompt.schema)
+        return cls(prompt.text[:PREVIEW_CHARACTERS], prompt if length <= WHOLE_CHARACTERS else None)
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A value that no caller can change any more, and its size in bytes. Its repr shows no content.
+
+    question is what the value answers, None where nobody said; the size counts it as well.
 
     Values that cannot change (text, numbers, bytes, None, enum members, tuples, frozen sets and frozen dataclasses
     of these) are kept and handed out as they are; anything else is deep-copied on the way in and on the way out.
@@ -51,16 +83,27 @@ class Snapshot:
     value: Any = field(repr=False)
     size: int
     immutable: bool
+    question: Question | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, value: object) -> Snapshot:
+    def of(cls, value: object, prompt: Prompt | None = None) -> Snapshot:
         """Raises UsageError for a value that can neither be trusted to stay as it is nor be copied."""
         immutable = _is_immutable(value)
         kept = value if immutable else _copied(value)
-        return cls(kept, size_of(kept), immutable)
+        if prompt is None:
+            return cls(kept, size_of(kept), immutable)
+        question = Question.of(prompt)
+        return cls(kept, size_of(kept) + size_of(question), immutable, question)
 
     def take(self) -> Any:
         return self.value if self.immutable else _copied(self.value)
+
+
+def checked_ttl(ttl: float) -> float:
+    """The lifetime as it is, where it is one: UsageError for what is no number of seconds from 0 on."""
+    if not isinstance(ttl, int | float) or not 0 <= ttl < math.inf:
+        raise UsageError("ttl 必須是 0 以上的秒數 (0 表示不存)")
+    return ttl
 
 
 def size_of(value: object) -> int:

@@ -14,7 +14,7 @@ from optimizers.cache_keys import cache_key
 from optimizers.cache_manager import CacheManager
 from optimizers.cache_values import FoundBy
 
-__all__ = ["CachedModel"]
+__all__ = ["CachedModel", "chat_key", "is_usable"]
 
 _SOURCES: Final = {FoundBy.HIT: AnswerSource.CACHE, FoundBy.SHARED: AnswerSource.SHARED}
 
@@ -48,11 +48,12 @@ class CachedModel:
 
     def generate(self, prompt: Prompt, scope: Scope) -> Answer:
         found = self._cache.get_or_compute(
-            cache_key("chat", self._model.identity, prompt.system_instruction, prompt.schema, prompt.text),
+            chat_key(self._model.identity, prompt),
             lambda: self._model.generate(prompt, scope),
             ttl=self._ttl,
             scope=scope,
-            accept=_is_usable,
+            accept=is_usable,
+            prompt=prompt,
         )
         source = _SOURCES.get(found.by)
         answer = found.value if source is None else replace(found.value, source=source)
@@ -61,5 +62,11 @@ class CachedModel:
         return answer
 
 
-def _is_usable(value: object) -> bool:
+def chat_key(identity: str, prompt: Prompt) -> str:
+    """Where the answer of the model with that identity to the prompt is kept."""
+    return cache_key("chat", identity, prompt.system_instruction, prompt.schema, prompt.text)
+
+
+def is_usable(value: object) -> bool:
+    """True for what may be stored and handed out: an answer with text in it."""
     return isinstance(value, Answer) and value.text != "" and not value.text.isspace()

@@ -1,111 +1,140 @@
-"""The journals of bulk runs as files: made for their owner alone, locked while in use, put aside when damaged."""
+"""The journals of bulk runs as files: for their owner alone, locked while in use, put aside when damaged, listed."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from core.bulk import BatchSpec
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import JournalBusyError, StorageError
+from optimizers.journal_schema import (
+    SIDE_FILES,
+    VERSION,
+    check_tables,
+    discard,
+    figure,
+    instant,
+    is_damage,
+    is_intact,
+    read_spec,
+)
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["JournalLock", "connect", "make_directory", "put_aside", "storage_error"]
+__all__ = [
+    "JournalInfo",
+    "JournalLock",
+    "list_journals",
+    "make_directory",
+    "prune_journals",
+    "put_aside",
+    "remove_journal",
+    "storage_error",
+]
 
-VERSION: Final = 1
-_CACHE_KIB: Final = 8192
+_SUFFIX: Final = ".sqlite3"
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-# Versions in which a write-ahead log shared by processes could be corrupted in a rare race (sqlite.org/wal.html).
-_FIXED_BACKPORTS: Final = frozenset({(3, 44, 6), (3, 50, 7)})
-_FIXED: Final = (3, 51, 3)
-
-SCHEMA: Final = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE results (
-    key BLOB PRIMARY KEY, kind TEXT NOT NULL, found TEXT NOT NULL, reason TEXT NOT NULL,
-    attempts INTEGER NOT NULL, seconds REAL NOT NULL, session INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE jobs (
-    name TEXT PRIMARY KEY, state TEXT NOT NULL, keys BLOB NOT NULL, submitted_at REAL NOT NULL
-) WITHOUT ROWID;
-"""
+_LOOKS_TAKE: Final = 0.2  # seconds: longer than whoever only looks at a lock has it
 
 
 class JournalLock:
-    """One process at a time has a journal. The lock is the system's own and ends with its process, however that ends.
+    """One journal, one holder. The lock is the system's own and ends with its process, however that ends.
 
-    The pid is written beside it for the message to whoever comes second; it may be out of date and decides nothing.
+    The pid beside it is for the message to whoever comes second; it may be out of date and decides nothing. Raises
+    JournalBusyError, also for a second lock in the same process, and StorageError, also on a file system without
+    locks: a mere file in their place would outlive its process. release() may come from any thread; idempotent.
+
+    A look takes the lock for an instant and leaves the pid alone; real holders wait that long.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, look: bool = False) -> None:
         import filelock  # 70 ms: not where the menu waits for it
 
         self._pid_path = path.with_suffix(".pid")
-        self._lock: BaseFileLock = filelock.FileLock(path.with_suffix(".lock"), mode=0o600)
+        self._lock: BaseFileLock = filelock.FileLock(path.with_suffix(".lock"), mode=0o600, thread_local=False)
         try:
-            self._lock.acquire(blocking=False)
+            self._lock.acquire(timeout=0 if look else _LOOKS_TAKE, poll_interval=0.02)
         except filelock.Timeout:
             raise JournalBusyError(_read_pid(self._pid_path)) from None
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:
             raise storage_error(error, path) from None
-        with contextlib.suppress(OSError):
-            _write_private(self._pid_path, str(os.getpid()))
+        if type(self._lock) is not filelock.FileLock:  # it turns into a mere file where the system has no locks
+            self._lock.release()
+            raise storage_error(NotImplementedError(), path)
+        self._has_pid = not look
+        if self._has_pid:
+            with contextlib.suppress(OSError):
+                _write_private(self._pid_path, str(os.getpid()))
 
     def release(self) -> None:
-        with contextlib.suppress(OSError):
-            self._pid_path.unlink()
+        if self._has_pid:
+            self._has_pid = False
+            with contextlib.suppress(OSError):
+                self._pid_path.unlink()
         self._lock.release()
 
 
+@dataclass(frozen=True, slots=True)
+class JournalInfo:
+    """One journal as its file says.
+
+    spec is None where the file does not tell: damaged, of a newer version, never begun, or busy at the wrong moment;
+    the figures are 0 then. expected: distinct texts, None where nobody counted. updated: Unix time, as the clock then
+    was. busy: somebody has it, pid says who where that is known. size: bytes.
+    """
+
+    path: Path
+    spec: BatchSpec | None = None
+    answered: int = 0
+    expected: int | None = None
+    finished: bool = False
+    updated: float = 0.0
+    damaged: bool = False
+    busy: bool = False
+    pid: int | None = None
+    size: int = 0
+
+    @property
+    def digest(self) -> str:
+        return self.path.name.removesuffix(_SUFFIX)
+
+    @property
+    def can_go_on(self) -> bool:
+        """It can be read, nobody has it, and something is left to do."""
+        readable = self.spec is not None and not self.busy
+        return readable and not self.finished and (self.expected is None or self.answered < self.expected)
+
+
 def make_directory(directory: Path) -> None:
-    """Make the directory for its owner alone, whatever the umask. Raises StorageError."""
+    """Make the directory, and what is missing above it, for its owner alone. Raises StorageError."""
     try:
+        for missing in reversed([each for each in (directory, *directory.parents) if not each.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
         if not directory.is_dir():
-            directory.mkdir(parents=True, exist_ok=True)
-            directory.chmod(0o700)
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
     except OSError as error:
         raise storage_error(error, directory) from None
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """The journal at that path, made if it is not there. Raises sqlite3.DatabaseError where it is damaged.
-
-    Every commit is on the disk when it returns (synchronous FULL).
-    """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite's own files beside it get the same mode
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, cached_statements=32)
-    try:
-        connection.execute(f"PRAGMA journal_mode = {'WAL' if _wal_is_safe() else 'TRUNCATE'}")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # it is ours alone: no lock to be had for every look
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version > VERSION:
-            raise StorageError(f"{path.name} 是較新版本的程式寫的", advice="請用較新的版本開啟, 或把這個檔案移到別處")
-        (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if state != "ok":
-            raise sqlite3.DatabaseError(state)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
 def put_aside(path: Path, *, clock: Clock = SYSTEM_CLOCK, on_note: Callable[[str], object]) -> None:
-    """Rename a damaged journal, with what belongs to it, and say so: nothing of a person's work is deleted."""
-    aside = path.with_name(f"{path.name}.corrupt-{datetime.fromtimestamp(clock.wall(), UTC):%Y%m%dT%H%M%S}")
+    """Rename a damaged journal, with what belongs to it, and say so: nothing of a person's work is deleted.
+
+    Needs its lock. Raises StorageError.
+    """
+    aside = _free_name(path, clock.wall())
     try:
         os.replace(path, aside)
-        for suffix in ("-journal", "-wal", "-shm"):
+        for suffix in SIDE_FILES:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(f"{path}{suffix}", f"{aside}{suffix}")
     except OSError as error:
@@ -126,8 +155,91 @@ def storage_error(error: BaseException, path: Path) -> StorageError:
     return StorageError(f"批次紀錄 {path.name} 無法使用 ({type(error).__name__})", advice="請檢查磁碟與資料夾的權限")
 
 
-def _wal_is_safe() -> bool:
-    return sqlite3.sqlite_version_info >= _FIXED or sqlite3.sqlite_version_info in _FIXED_BACKPORTS
+def list_journals(directory: Path) -> tuple[JournalInfo, ...]:
+    """Every journal there is, the latest first; none is waited for, and one that cannot be read is listed as such."""
+    found = [_info(path) for path in directory.glob(f"*{_SUFFIX}")]
+    return tuple(sorted(filter(None, found), key=lambda info: (-info.updated, info.path.name)))
+
+
+def remove_journal(directory: Path, digest: str) -> None:
+    """Delete a journal for good, also a damaged one. Raises JournalBusyError while somebody has it, StorageError."""
+    path = directory / f"{digest}{_SUFFIX}"
+    if not path.exists():
+        return
+    lock = JournalLock(path)
+    try:
+        discard(path)
+    except OSError as error:
+        raise storage_error(error, path) from None
+    finally:
+        lock.release()
+
+
+def prune_journals(directory: Path, *, older_than: float, clock: Clock = SYSTEM_CLOCK) -> int:
+    """Delete finished journals untouched for so many seconds; returns how many. Busy ones, and dates to come, stay."""
+    removed = 0
+    for info in list_journals(directory):
+        if info.finished and not info.busy and clock.wall() - info.updated > older_than:
+            with contextlib.suppress(StorageError):  # taken since, or not ours to delete: it stays
+                remove_journal(directory, info.digest)
+                removed += 1
+    return removed
+
+
+def _info(path: Path) -> JournalInfo | None:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return None  # removed since
+    try:
+        lock = JournalLock(path, look=True)
+    except JournalBusyError as busy:
+        return _read_info(JournalInfo(path, busy=True, pid=busy.pid, size=size))
+    except StorageError:
+        return JournalInfo(path, size=size)
+    try:
+        return _read_info(JournalInfo(path, size=size))
+    finally:
+        lock.release()
+
+
+def _read_info(info: JournalInfo) -> JournalInfo:
+    """The info with what the file says. A busy file is read as it lies there: its holder lets nobody in."""
+    mode = "immutable=1" if info.busy else "mode=rw"  # rw: what a killed process left half-written is rolled back
+    uri = f"{info.path.absolute().as_uri()}?{mode}"
+    try:
+        if not is_intact(info.path):
+            raise sqlite3.DatabaseError
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > VERSION:
+                return info
+            check_tables(connection)
+            meta = dict(connection.execute("SELECT name, value FROM meta"))
+            if "answered" not in meta:  # from before it was kept there
+                (count,) = connection.execute("SELECT count(*) FROM results WHERE kind = 'answered'").fetchone()
+                meta["answered"] = f"{count}"
+    except OSError:
+        return info
+    except sqlite3.Error as error:
+        return replace(info, damaged=not info.busy and is_damage(error))
+    spec = read_spec(meta.get("spec"))
+    if spec is None:
+        return info
+    return replace(
+        info,
+        spec=spec,
+        answered=figure(meta.get("answered")),
+        expected=figure(meta["expected"]) if "expected" in meta else None,
+        finished=meta.get("finished") == "1",
+        updated=instant(meta.get("updated")),
+    )
+
+
+def _free_name(path: Path, wall: float) -> Path:
+    aside = path.with_name(f"{path.name}.corrupt-{datetime.fromtimestamp(wall, UTC):%Y%m%dT%H%M%SZ}")
+    names = (aside if not number else aside.with_name(f"{aside.name}-{number}") for number in itertools.count())
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def _read_pid(path: Path) -> int | None:

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Final
 
-from core.bulk import BulkEnd
+from core.bulk import BatchSpec, BulkEnd
 from core.errors import UsageError
 from core.scope import Scope
 from optimizers.analyses import ANALYSES, Analysis
-from optimizers.journal_list import JournalInfo, list_journals
+from optimizers.journal_files import list_journals
 from optimizers.own_analyses import analysis_from_spec, closed_category, custom_analysis, parse_fields, parse_labels
 from utils.bulk_text import end_text
 from utils.bulk_view import BulkView
@@ -47,13 +47,13 @@ class BulkMenu:
         if not self._console.is_interactive:
             return False
         left = next((info for info in list_journals(bulk_directory()) if info.can_go_on and info.answered), None)
-        if left is None or not Path(left.spec.source).is_file():
+        if left is None or left.spec is None or not Path(left.spec.source).is_file():
             return False
         of = "" if left.expected is None else f"/{left.expected:,}"
         name = Path(left.spec.source).name
         if not self._agrees(f"上次未完成 {left.answered:,}{of}: {name}, 要繼續嗎?"):
             return False
-        self._go_on(left)
+        self._go_on(left.spec)
         return True
 
     def choose_analysis(self) -> Analysis | None:
@@ -79,14 +79,14 @@ class BulkMenu:
         with BulkJob(self._engine, source, analysis, on_note=self._console.write_line) as job:
             self._run(job)
 
-    def _go_on(self, left: JournalInfo) -> None:
-        options = SourceOptions(**json.loads(left.spec.reader))
-        source = TextSource(Path(left.spec.source), options, on_note=self._console.note)
+    def _go_on(self, spec: BatchSpec) -> None:
+        options = SourceOptions(**json.loads(spec.reader))
+        source = TextSource(Path(spec.source), options, on_note=self._console.note)
         self._engine.wait_until_loaded()
         with BulkJob(
-            self._engine, source, analysis_from_spec(left.spec.analysis), on_note=self._console.write_line
+            self._engine, source, analysis_from_spec(spec.analysis), on_note=self._console.write_line
         ) as job:
-            if job.model != left.spec.model:
+            if job.model != spec.model:
                 self._console.write_line("⚠️ 現在的模型與上次不同, 已有的結果不能混用, 會從頭開始問")
             self._run(job)
 
