@@ -16,7 +16,7 @@ from utils.cost_text import cost_report_text, estimate_text, run_cost_line
 from utils.interrupts import Interrupts
 from utils.line_input import Pasted
 from utils.live_view import LiveView
-from utils.rendering import batch_table, cache_text, executor_text, query_sets_text
+from utils.rendering import batch_table, executor_text, query_sets_text
 from workflows.asking import Asking
 from workflows.engine import Engine
 from workflows.query_sets import QUERY_SETS
@@ -87,8 +87,10 @@ class Session:
         self._tell_cost()
 
     def cache(self) -> None:
-        """3: the cache's figures."""
-        self._console.write_line(cache_text(self._engine.cache.get_stats()))
+        """3: the cache's figures and entries."""
+        from workflows.cache_menu import CacheMenu
+
+        CacheMenu(self._console, self._interrupts, self._engine).show()
 
     def performance(self) -> None:
         """4: what was measured, and the executor's figures."""

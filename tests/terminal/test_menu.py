@@ -113,6 +113,8 @@ def test_pastes_are_questions_and_never_commands(home: Path) -> None:
 
         session.enter("3")
         session.expect("快取大小: 4")
+        session.wait_for_prompt("選擇 (直接按 Enter 返回選單):")
+        session.enter()
         session.wait_for_prompt(MENU)
         session.paste("5\n新的\n")
         session.enter()
@@ -147,6 +149,8 @@ def test_a_large_set_is_asked_about_once(home: Path) -> None:
         session.wait_for_prompt(MENU)
         session.enter("3")
         session.expect("快取大小: 30")
+        session.wait_for_prompt("選擇 (直接按 Enter 返回選單):")
+        session.enter()
         session.wait_for_prompt(MENU)
         leave(session)
     assert session.text.count("🚀 開始並行執行") == 1
