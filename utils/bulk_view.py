@@ -18,7 +18,7 @@ from utils.text_width import fit
 __all__ = ["BulkView"]
 
 _STEPS = 10
-_EVERY = 10_000  # texts, where nobody knows how many there are
+_FIRST = 10_000  # texts until the first line where nobody knows how many there are; until the next, twice as many
 
 
 class _Screen(Protocol):
@@ -67,16 +67,22 @@ class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._step = 0
+        self._next = _FIRST
 
     def start(self) -> None:
         """Nothing to prepare."""
 
     def show(self, progress: BulkProgress, money: str) -> None:
-        share = progress.share
-        step = progress.settled // _EVERY if share is None else int(share * _STEPS)
-        if step > self._step:
-            self._step = step
+        if self._is_due(progress):
             self._console.write_line(progress_line(progress, money=money))
+
+    def _is_due(self, progress: BulkProgress) -> bool:
+        if progress.share is None:
+            due = progress.settled >= self._next
+            self._next = 2 * progress.settled if due else self._next
+            return due
+        before, self._step = self._step, max(self._step, int(progress.share * _STEPS))
+        return self._step > before
 
     def stop(self) -> None:
         """Nothing to take back."""
