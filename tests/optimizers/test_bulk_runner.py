@@ -58,6 +58,13 @@ def items(texts: Iterable[str]) -> Iterator[TextItem]:
     return (TextItem(number, text, number) for number, text in enumerate(texts, 1))
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = SYSTEM_CLOCK.now() + 20
+    while not holds():
+        assert SYSTEM_CLOCK.now() < until
+        threading.Event().wait(0.001)
+
+
 class Bench:
     """A journal, an executor, and a model that answers rightly unless told otherwise. A session is one run()."""
 
@@ -85,10 +92,7 @@ class Bench:
 
     def wait_for(self, *, answers: int) -> None:
         """Return once so many are written down."""
-        until = SYSTEM_CLOCK.now() + 20
-        while self.journal.counts().get(OutcomeKind.ANSWERED, 0) < answers:
-            assert SYSTEM_CLOCK.now() < until
-            threading.Event().wait(0.001)
+        wait_until(lambda: self.journal.counts().get(OutcomeKind.ANSWERED, 0) >= answers)
 
     def asked(self) -> list[list[str]]:
         return [texts_of(prompt) for prompt in list(self.model.prompts)]
@@ -176,15 +180,13 @@ def test_the_input_is_read_no_further_than_needed(bench: Bench) -> None:
     """While nothing is answered, so many texts are read as fit into the executor, and never all of them."""
     gate = threading.Event()
     read = 0
-    reading = threading.Event()
 
     def endless() -> Iterator[str]:
         nonlocal read
-        for read in range(100_000):
+        for read in range(1, 100_000):
             yield f"{read}"
 
     def answer(prompt: Prompt, scope: Scope) -> str:
-        reading.set()
         gate.wait(20)
         return reply(prompt)
 
@@ -192,13 +194,12 @@ def test_the_input_is_read_no_further_than_needed(bench: Bench) -> None:
     scope = Scope()
     thread = threading.Thread(target=bench.run, args=(endless(),), kwargs={"scope": scope, "pack": 10})
     thread.start()
-    assert reading.wait(20)
     window = (bench.executor.max_workers + 64) * 10
-    threading.Event().wait(0.2)  # as far as it will go: only too little patience could hide a fault
+    wait_until(lambda: bench.runner is not None and bench.runner.progress().in_flight >= window)
     scope.cancel()
     gate.set()
     thread.join(20)
-    assert read <= window + 10
+    assert read == window
 
 
 # What an answer leaves open
@@ -273,6 +274,19 @@ def test_a_pack_is_halved_until_the_one_bad_text_is_found(bench: Bench, kind: Er
     assert bench.model.calls == 9  # 16, then two of each half size on the way down
     assert (end.progress.answered, end.progress.failed) == (15, 1)
     assert bench.journal.totals().requests == end.progress.requests == 9
+
+
+def test_only_what_depends_on_the_number_of_texts_makes_packs_smaller(bench: Bench) -> None:
+    """A pack that was blocked says something about one text in it; one cut off was too large."""
+    for kind, smaller in ((ErrorKind.BLOCKED, False), (ErrorKind.MAX_TOKENS, True)):
+        bench.behave(refusing({"文字 5"}, kind))
+        bench.journal.begin_session()
+        size = PackSize(start=20, most=20)
+        runner = BulkRunner(
+            model=bench.model, executor=bench.executor, journal=bench.journal, analysis=SENTIMENT, pack_size=size
+        )
+        runner.run(items([f"文字 5{kind}", *(f"{kind} {number}" for number in range(18)), "文字 5"]), scope=Scope())
+        assert (size.size < 20) == smaller
 
 
 def test_a_pack_that_cannot_be_read_is_halved(bench: Bench) -> None:
@@ -405,6 +419,23 @@ def test_an_ended_scope_asks_nothing(bench: Bench) -> None:
     end = bench.run(read, scope=scope)
     assert (end.cancelled, bench.model.calls) == (True, 0)
     assert len(list(read)) > 90
+
+
+def test_a_pause_is_noticed_while_nothing_is_to_be_asked(bench: Bench) -> None:
+    """Texts that are all done are read over quickly, but not to the end of a long file."""
+    bench.run(numbered(100))
+    bench.journal.begin_session()
+    scope, read = Scope(), []
+
+    def paused() -> Iterator[str]:
+        for number, text in enumerate(numbered(100)):
+            if number == 5:
+                scope.cancel()
+            read.append(text)
+            yield text
+
+    end = bench.run(paused(), scope=scope)
+    assert (end.cancelled, end.progress.done_before, len(read)) == (True, 5, 6)
 
 
 def test_an_executor_that_is_closed_ends_the_run(bench: Bench) -> None:

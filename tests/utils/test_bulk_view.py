@@ -15,6 +15,8 @@ from tests.utils.limiter_figures import figures
 from tests.utils.test_live_view import Terminal
 from utils.bulk_view import BulkView
 from utils.console import Console, OutputClosed
+from utils.redraw import RedrawnBlock
+from utils.text_width import cell_width
 
 MOST_LINES = 200
 
@@ -61,12 +63,22 @@ def test_a_terminal_shows_a_bar_with_its_figures() -> None:
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 200])
-def test_no_row_is_wider_than_the_screen(columns: int) -> None:
+def test_no_row_is_wider_than_the_screen(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any width, so that redrawing leaves nothing behind."""
+    rows: list[str] = []
+    show = RedrawnBlock.show
+
+    def watched(block: RedrawnBlock, shown: list[str]) -> None:
+        rows.extend(shown)
+        show(block, shown)
+
+    monkeypatch.setattr(RedrawnBlock, "show", watched)
     full = BulkProgress(expected=10**7, answered=10**6, failed=10**5, done_before=10**6, requests=10**5, seconds=1.0)
     limiter = figures(in_flight=7, requests_last_minute=9)
     out = drawn(lambda: full, columns=columns, limiter=lambda: limiter, clock=FakeClock())
     assert out.lines(columns) == []
+    assert len(rows) > 2
+    assert max(map(cell_width, rows)) <= columns
 
 
 def test_a_run_of_unknown_length_has_no_bar() -> None:
