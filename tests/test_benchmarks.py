@@ -83,7 +83,8 @@ def test_every_benchmark_measures_something(benchmark: Callable[[Bench], Result]
     assert rows
     for row in rows:
         assert not row.note
-        assert all(figure.high >= figure.low >= 0 for figure in row.figures)
+        # Memory beyond idle may be less than nothing here, in a process that has used more before.
+        assert all(figure.high >= figure.low >= 0 or benchmark is memory for figure in row.figures)
         assert any(figure.median > 0 for figure in row.figures)
     assert all(bar.figure is not None for bar in result.bars)
     json.dumps(result.raw)
