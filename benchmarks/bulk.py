@@ -193,7 +193,7 @@ def resume_probe(count: int) -> dict[str, float]:
                 model=_Label(0.0, called), executor=executor, journal=journal, analysis=ANALYSES["sentiment"],
                 expected=preview.distinct,
             )  # fmt: skip
-            runner.run(source.items(), scope=Scope())
+            runner.run(source.items(), scope=Scope(), done_first=preview.done_first)
     return {"seconds": first[0] - started}
 
 

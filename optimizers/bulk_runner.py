@@ -89,10 +89,14 @@ class BulkRunner:
             expected=self._expected, pack_size=self._pack_size.size, usage=usage, seconds=seconds, **counts
         )
 
-    def run(self, items: Iterable[TextItem], *, scope: Scope) -> BulkEnd:
-        """Ask what is to be asked. Raises what reading the input raises; how asking ended is in what it returns."""
+    def run(self, items: Iterable[TextItem], *, scope: Scope, done_first: tuple[int, int] = (0, 0)) -> BulkEnd:
+        """Ask what is to be asked. Raises what reading the input raises; how asking ended is in what it returns.
+
+        done_first: so many texts at the beginning, so many of them different, are known to have a result: they are
+        not looked up, which is what a resume would spend its first seconds on.
+        """
         self._started_at = self._clock.now()
-        packer = Packer(self._unknown(items, scope), self._pack_size, analysis=self._analysis)
+        packer = Packer(self._unknown(items, scope, *done_first), self._pack_size, analysis=self._analysis)
         with scope.child() as inner:
             more = True
             while more and self._failure is None and not inner.ended:
@@ -121,11 +125,14 @@ class BulkRunner:
         with self._lock:
             return tuple(result for results, _ in self._unsaved for result in results)
 
-    def _unknown(self, items: Iterable[TextItem], scope: Scope) -> Iterator[TextItem]:
+    def _unknown(self, items: Iterable[TextItem], scope: Scope, known: int, different: int) -> Iterator[TextItem]:
         """The texts that are to be asked, each once."""
+        self._count(read=known, done_before=different, twins=known - different)
         for item in items:
             if scope.ended:
                 return
+            if item.number <= known:
+                continue
             key = item.key
             standing = Standing.SETTLED if key in self._unsettled else self._journal.standing(key)
             if standing is Standing.OPEN:  # counted when its group goes out, so that the figures always add up

@@ -29,7 +29,8 @@ class SourcePreview:
     texts = distinct + twins; distinct = done + to_ask, where done have a result already; all exact. rows: the first
     texts; sample: some of those to ask, drawn evenly, each cut to 10,000 characters. blank and skipped: lines that
     hold no text, or not what the format wants; replaced: bytes that became �. characters: of all texts;
-    characters_to_ask: of those to ask, each once.
+    characters_to_ask: of those to ask, each once. done_first: how many texts come before the first one to ask, and
+    how many of them are different: whoever asks need not look them up again.
     """
 
     texts: int
@@ -42,6 +43,7 @@ class SourcePreview:
     characters_to_ask: int
     rows: tuple[TextItem, ...]
     sample: tuple[str, ...]
+    done_first: tuple[int, int] = (0, 0)
 
     @property
     def twins(self) -> int:
@@ -68,6 +70,7 @@ def look_at(
     """
     random = random_source.Random(seed)
     texts = distinct = done = characters = to_ask = 0
+    done_first: tuple[int, int] | None = None
     first: list[TextItem] = []
     sample: list[str] = []
     with contextlib.closing(_KeySet()) as seen:
@@ -85,11 +88,12 @@ def look_at(
             if is_done(key):
                 done += 1
             else:
+                done_first = done_first or (texts - 1, distinct - 1)
                 to_ask += len(item.text)
                 _draw(sample, item.text, distinct - done, random)
     return SourcePreview(
         texts, distinct, done, source.blank, source.skipped, source.replaced, characters, to_ask, tuple(first),
-        tuple(sample),
+        tuple(sample), done_first or (texts, distinct),
     )  # fmt: skip
 
 

@@ -69,6 +69,7 @@ class BulkJob:
         self._pack_size = PackSize(fixed=pack)
         self._clock = clock
         self.preview: SourcePreview | None = None
+        self._looked_at = (0, 0)
         self._runner: BulkRunner | None = None
         self.model = engine.chat_model().identity
         spec = BatchSpec(str(source.path.resolve()), source.options.spec, analysis.spec, self.model)
@@ -88,6 +89,7 @@ class BulkJob:
     def look(self, scope: Scope) -> SourcePreview:
         """Read the whole input once: how much there is and how much of it is new."""
         done = functools.partial(_is_done, self.journal)
+        self._looked_at = _state_of(self.source.path)
         self.preview = look_at(self.source, done, check=scope.check)
         self.journal.set_expected(self.preview.distinct)
         return self.preview
@@ -154,9 +156,15 @@ class BulkJob:
             clock=self._clock,
         )
         with self._engine.accounted(), self._engine.monitor.measure("batch_analysis"):
-            end = self._runner.run(self.source.items(), scope=scope)
+            end = self._runner.run(self.source.items(), scope=scope, done_first=self._done_first())
         self.journal.set_finished(end.complete)
         return end
+
+    def _done_first(self) -> tuple[int, int]:
+        """What the look has found at the beginning, if the file is still the one that was looked at."""
+        if self.preview is None or self._looked_at != _state_of(self.source.path):
+            return 0, 0
+        return self.preview.done_first
 
     def progress(self) -> BulkProgress:
         """How the run stands. Thread-safe."""
@@ -232,6 +240,15 @@ class BulkJob:
             prompt_tokens=totals.usage.prompt_tokens,
             answer_tokens=totals.usage.answer_tokens + totals.usage.thinking_tokens,
         )
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    """What changes when the file does; of one that is gone, reading it will tell."""
+    try:
+        found = path.stat()
+    except OSError:
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
 
 
 def _is_done(journal: Journal, key: bytes) -> bool:

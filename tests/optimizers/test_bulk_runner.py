@@ -169,6 +169,29 @@ def test_what_was_answered_before_is_not_asked(bench: Bench) -> None:
     assert bench.labels(numbered(12)) == right(numbered(12))
 
 
+def test_what_is_known_to_be_done_at_the_beginning_is_not_looked_up(bench: Bench) -> None:
+    """A resume passes over it and counts it as what it is; the rest is asked as ever."""
+    texts = [*numbered(6), *numbered(2)]
+    bench.run(texts)
+    looked_up: list[bytes] = []
+    standing = bench.journal.standing
+
+    def watched(key: bytes) -> Standing:
+        looked_up.append(key)
+        return standing(key)
+
+    bench.journal.standing = watched  # type: ignore[method-assign]  # watched from outside
+    bench.journal.begin_session()
+    runner = BulkRunner(
+        model=MeasuredModel(bench.model), executor=bench.executor, journal=bench.journal, analysis=SENTIMENT
+    )
+    end = runner.run(items([*texts, "新的"]), scope=Scope(), done_first=(8, 6))
+    progress = end.progress
+    assert (progress.read, progress.done_before, progress.twins, progress.answered) == (9, 6, 2, 1)
+    assert looked_up == [text_key("新的")]
+    assert bench.labels(["新的"]) == right(["新的"])
+
+
 def test_what_is_part_of_a_batch_job_is_not_asked(bench: Bench) -> None:
     """It is counted apart."""
     bench.journal.add_job("batches/1", [text_key("文字 0")])

@@ -168,3 +168,13 @@ def test_any_format_can_be_looked_at(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,text\n1,a\n2,b\n")
     preview = look_at(TextSource(tmp_path / "a.csv", SourceOptions(column="id")), lambda _: False)
     assert [row.text for row in preview.rows] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "done_first"),
+    [("aabca", (3, 2)), ("cab", (0, 0)), ("aab", (3, 2)), ("", (0, 0)), ("abac", (3, 2))],
+)
+def test_how_much_is_done_at_the_beginning_is_told(tmp_path: Path, texts: str, done_first: tuple[int, int]) -> None:
+    """Texts, and different ones, before the first to ask: all of them where there is none; a and b are done here."""
+    preview = look_at(source(tmp_path, list(texts)), lambda key: key in (text_key("a"), text_key("b")))
+    assert preview.done_first == done_first
