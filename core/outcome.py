@@ -51,6 +51,13 @@ class Usage:
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.answer_tokens + self.thinking_tokens
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.answer_tokens + other.answer_tokens,
+            self.thinking_tokens + other.thinking_tokens,
+        )
+
 
 class AnswerSource(StrEnum):
     """Where an answer came from."""

@@ -99,6 +99,11 @@ class Settings:
     def offline(self) -> bool:
         return self.api_key is None
 
+    @property
+    def served_model(self) -> str:
+        """The name of the model that answers."""
+        return "offline-demo" if self.offline else self.model
+
 
 def load_settings(environ: Mapping[str, str], *, dotenv: Path | None = None) -> Settings:
     """Read the settings; a variable that is present in environ, even empty, wins over the .env file.

@@ -27,7 +27,7 @@ from optimizers.schema_model import SchemaModel
 from optimizers.spending_cap import CappedModel, SpendingCap
 
 __all__ = [
-    "ModelParts", "Provider", "build_model", "build_provider", "configured_limits", "default_model", "served_model",
+    "ModelParts", "Provider", "build_model", "build_provider", "configured_limits", "default_model",
 ]  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def build_model(
     provider = build_provider(settings)
     limits = configured_limits(settings)
     if saved is not None:
-        limits = joined(limits, saved.of(served_model(settings)))
+        limits = joined(limits, saved.of(settings.served_model))
     limiter = RateLimiter(limits=limits, day_file=_day_file(settings))
     checked = SchemaModel(MeasuredModel(provider, on_call=on_call))
     hedged = None
@@ -105,11 +105,6 @@ def build_model(
         gate.prove()  # there is no key that could be wrong
     limited = LimitedModel(gate if cap is None else CappedModel(gate, cap), limiter)
     return ModelParts(provider, RetryingModel(limited), gate, limiter, hedged)
-
-
-def served_model(settings: Settings) -> str:
-    """The name of the model that answers."""
-    return "offline-demo" if settings.offline else settings.model
 
 
 def configured_limits(settings: Settings) -> Limits:
@@ -125,7 +120,7 @@ def _day_file(settings: Settings) -> Path:
     """Where the day's count outlives the program."""
     import platformdirs
 
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", served_model(settings))
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", settings.served_model)
     return Path(platformdirs.user_state_dir("parallel_processing")) / f"day-{name}.json"
 
 

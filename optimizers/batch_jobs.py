@@ -98,7 +98,7 @@ class BatchJobs:
         usage = Usage()
         for name, answer in answers:
             if isinstance(answer, Answer):
-                usage = _sum(usage, answer.usage)
+                usage += answer.usage
             results.append(self._result(bytes.fromhex(name), answer))
             if len(results) == _AT_ONCE:
                 yield results, RequestCost(len(results), usage)
@@ -115,11 +115,3 @@ class BatchJobs:
             kind = OutcomeKind.BLOCKED if error.kind in _BLOCKED else OutcomeKind.FAILED
             return ItemResult(key, kind, reason=error.reason, attempts=1)
         return ItemResult(key, OutcomeKind.ANSWERED, json.dumps(values, ensure_ascii=False, sort_keys=True), attempts=1)
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        one.prompt_tokens + other.prompt_tokens,
-        one.answer_tokens + other.answer_tokens,
-        one.thinking_tokens + other.thinking_tokens,
-    )

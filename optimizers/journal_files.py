@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from core.bulk import BatchSpec
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import JournalBusyError, StorageError
+from core.private_folder import make_private_folder
 from optimizers.journal_schema import (
     SIDE_FILES,
     VERSION,
@@ -118,10 +119,7 @@ class JournalInfo:
 def make_directory(directory: Path) -> None:
     """Make the directory, and what is missing above it, for its owner alone. Raises StorageError."""
     try:
-        for missing in reversed([each for each in (directory, *directory.parents) if not each.exists()]):
-            missing.mkdir(mode=0o700, exist_ok=True)
-        if not directory.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+        make_private_folder(directory)
     except OSError as error:
         raise storage_error(error, directory) from None
 

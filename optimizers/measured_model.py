@@ -70,7 +70,7 @@ class MeasuredModel:
             seconds = scope.now() - started
             trace.service_seconds += seconds
             if answer is not None:
-                trace.usage = _sum(trace.usage, answer.usage)
+                trace.usage += answer.usage
             if self._on_call is not None:
                 record = CallRecord(self.identity, scope.task_id, started, seconds, answer, failure)
                 _report(self._on_call, record)
@@ -83,11 +83,3 @@ def _report(on_call: Callable[[CallRecord], object], record: CallRecord) -> None
         on_call(record)
     except Exception:  # noqa: BLE001 - a foreign callback must not harm the call it watches; logged whole
         _log.exception("an on_call callback raised")
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        one.prompt_tokens + other.prompt_tokens,
-        one.answer_tokens + other.answer_tokens,
-        one.thinking_tokens + other.thinking_tokens,
-    )

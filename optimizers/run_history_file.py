@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from core.clock import SYSTEM_CLOCK, Clock
+from core.private_folder import make_private_folder
 from optimizers.run_history_rows import SCHEMA
 
 __all__ = ["VERSION", "HistoryFile"]
@@ -198,10 +199,7 @@ def _trouble(code: int) -> _Trouble:
 
 def _make_private(path: Path) -> None:
     """Make the file, and every folder missing above it, for their owner alone, whatever the umask."""
-    missing = [folder for folder in path.parents if not folder.exists()]
-    for folder in reversed(missing):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        folder.chmod(0o700)
+    make_private_folder(path.parent)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     path.chmod(0o600)  # SQLite's own files beside it get the same mode
 

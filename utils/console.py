@@ -24,6 +24,7 @@ __all__ = ["MOST_QUERIES", "Console", "OutputClosed", "write_line"]
 
 MOST_QUERIES: Final = 100_000
 _NARROWEST: Final = 20
+_YES: Final = frozenset({"y", "yes", "是", "好"})
 _MODES_OFF: Final = "\x1b[?2004l\x1b[?25h"
 
 
@@ -154,6 +155,10 @@ class Console:
     def ask_plain(self, prompt: str) -> str:
         """As ask(), with full-width digits and letters made plain, as input methods produce them, and trimmed."""
         return unicodedata.normalize("NFKC", self.ask(prompt)).strip()
+
+    def agrees(self, question: str) -> bool:
+        """Ask for a yes; anything else is a no."""
+        return self.ask_plain(f"{question} (y/N): ").lower() in _YES
 
     def ask_choice(self, prompt: str) -> Entry:
         """One line (Typed), or the lines of a paste (Pasted), which the caller must not take for commands.

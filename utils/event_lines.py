@@ -19,7 +19,7 @@ from core.events import (
 from core.outcome import Outcome, OutcomeKind
 from utils.text_width import fit, one_line, preview
 
-__all__ = ["SYMBOLS", "event_line", "outcome_line", "reason_text"]
+__all__ = ["KIND_TITLES", "SYMBOLS", "event_line", "outcome_line", "reason_text"]
 
 SYMBOLS: Final = {
     OutcomeKind.ANSWERED: "✅",
@@ -28,6 +28,14 @@ SYMBOLS: Final = {
     OutcomeKind.TIMED_OUT: "⏰",
     OutcomeKind.CANCELLED: "⏹️",
     OutcomeKind.NOT_RUN: "⏭️",
+}
+KIND_TITLES: Final = {
+    OutcomeKind.ANSWERED: "成功",
+    OutcomeKind.FAILED: "失敗",
+    OutcomeKind.BLOCKED: "被擋下",
+    OutcomeKind.TIMED_OUT: "逾時",
+    OutcomeKind.CANCELLED: "取消",
+    OutcomeKind.NOT_RUN: "未執行",
 }
 _HEADS: Final = {
     OutcomeKind.ANSWERED: "✅ 任務完成",

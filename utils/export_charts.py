@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from core.outcome import OutcomeKind
-from utils.export_rows import KIND_TITLES, ExportField, ExportRow, value_text
+from utils.event_lines import KIND_TITLES
+from utils.export_rows import ExportField, ExportRow, value_text
 from utils.text_width import cell_width, fit
 
 __all__ = ["Chart", "ChartData", "draw_charts", "load_pygal"]

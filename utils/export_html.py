@@ -8,8 +8,9 @@ from typing import Final, TextIO
 
 from core.errors import UsageError
 from core.outcome import OutcomeKind
+from utils.event_lines import KIND_TITLES
 from utils.export_charts import ChartData, draw_charts, load_pygal
-from utils.export_rows import KIND_TITLES, ExportHead, ExportRow, figures, shortened, value_text
+from utils.export_rows import ExportHead, ExportRow, figures, shortened, value_text
 from utils.text_width import one_line
 
 __all__ = ["MOST_ROWS", "require_libraries", "write_html"]

@@ -6,23 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
 
 from core.outcome import OutcomeKind
 from utils.cost_text import duration_text
+from utils.event_lines import KIND_TITLES
 from utils.text_width import one_line, preview
 
-__all__ = ["KIND_TITLES", "ExportField", "ExportHead", "ExportRow", "figures", "shortened", "value_text"]
-
-KIND_TITLES: Final[Mapping[OutcomeKind, str]] = {
-    OutcomeKind.ANSWERED: "成功",
-    OutcomeKind.FAILED: "失敗",
-    OutcomeKind.BLOCKED: "被擋下",
-    OutcomeKind.TIMED_OUT: "逾時",
-    OutcomeKind.CANCELLED: "取消",
-    OutcomeKind.NOT_RUN: "未執行",
-}
-
+__all__ = ["ExportField", "ExportHead", "ExportRow", "figures", "shortened", "value_text"]
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, TextIO
 
-from utils.export_rows import KIND_TITLES, ExportHead, ExportRow, figures, shortened, value_text
+from utils.event_lines import KIND_TITLES
+from utils.export_rows import ExportHead, ExportRow, figures, shortened, value_text
 
 __all__ = ["defused", "plain", "row_object", "write_csv", "write_jsonl", "write_markdown"]
 

@@ -12,8 +12,7 @@ from typing import Final
 from core.history import StoredItem, StoredRun
 from core.outcome import AnswerSource, OutcomeKind
 from utils.cost_text import money_text
-from utils.event_lines import SYMBOLS
-from utils.export_rows import KIND_TITLES
+from utils.event_lines import KIND_TITLES, SYMBOLS
 from utils.text_width import cell_width, fit, pad
 
 __all__ = ["compare_text", "history_table", "run_summary_text"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from core.outcome import Answer, AnswerSource, Outcome, OutcomeKind, RunReport
-from utils.event_lines import SYMBOLS, reason_text
+from utils.event_lines import KIND_TITLES, SYMBOLS, reason_text
 from utils.neutralise import neutralise
 from utils.text_width import cell_width, fit, one_line, pad, preview
 
@@ -108,26 +108,16 @@ def _item_lines(number: int, question: str, outcome: Outcome[Answer]) -> list[st
 
 
 def _failure_lines(outcome: Outcome[Any]) -> list[str]:
-    lines = [f"   {SYMBOLS[outcome.kind]} {reason_text(outcome) or _KIND_NAMES[outcome.kind]}"]
+    lines = [f"   {SYMBOLS[outcome.kind]} {reason_text(outcome) or KIND_TITLES[outcome.kind]}"]
     if not outcome.advice or outcome.kind is OutcomeKind.NOT_RUN:  # the one that stopped the run has the advice
         return lines
     return [*lines, f"   💡 {one_line(outcome.advice)}"]
 
 
-_KIND_NAMES: Final = {
-    OutcomeKind.ANSWERED: "成功",
-    OutcomeKind.FAILED: "失敗",
-    OutcomeKind.BLOCKED: "被擋下",
-    OutcomeKind.TIMED_OUT: "逾時",
-    OutcomeKind.CANCELLED: "取消",
-    OutcomeKind.NOT_RUN: "未執行",
-}
-
-
 def _summary_lines(report: RunReport[Answer], cache_stats: Mapping[str, Any]) -> list[str]:
     total, counts = len(report.outcomes), report.counts  # each look at a report adds up all outcomes again
     answered, serial, longest = counts[OutcomeKind.ANSWERED], report.serial_seconds, report.longest_seconds
-    others = [f"{name} {counts[kind]:,}" for kind, name in _KIND_NAMES.items() if counts[kind]]
+    others = [f"{name} {counts[kind]:,}" for kind, name in KIND_TITLES.items() if counts[kind]]
     lines = [
         f"✅ 成功: {answered:,}/{total:,}" + ("" if answered == total else f" ({', '.join(others)})"),
         f"⏱️ 總時間: {report.wall_seconds:.2f} 秒",
@@ -145,12 +135,12 @@ def _summary_lines(report: RunReport[Answer], cache_stats: Mapping[str, Any]) ->
 def _result_text(outcome: Outcome[str]) -> str:
     if isinstance(outcome.value, str):
         return one_line(outcome.value)
-    return f"{SYMBOLS[outcome.kind]} {reason_text(outcome) or _KIND_NAMES[outcome.kind]}"
+    return f"{SYMBOLS[outcome.kind]} {reason_text(outcome) or KIND_TITLES[outcome.kind]}"
 
 
 def _count_lines(rows: Sequence[tuple[str, Outcome[str]]], labels: Sequence[str]) -> list[str]:
     values = Counter(outcome.value for _, outcome in rows if isinstance(outcome.value, str))
     kinds = Counter(outcome.kind for _, outcome in rows)
     lines = [f"{label}: {values[label]:,}" for label in labels]
-    lines += [f"{_KIND_NAMES[kind]}: {kinds[kind]:,}" for kind in OutcomeKind if kinds[kind]]
+    lines += [f"{KIND_TITLES[kind]}: {kinds[kind]:,}" for kind in OutcomeKind if kinds[kind]]
     return [*lines, f"📊 批次處理完成: {kinds[OutcomeKind.ANSWERED]:,}/{len(rows):,} 成功"]

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from core.outcome import AnswerSource, OutcomeKind
-from utils.export_rows import KIND_TITLES, shortened
+from utils.event_lines import KIND_TITLES
+from utils.export_rows import shortened
 from utils.export_tables import defused
 from utils.neutralise import json_line, neutralise
 from utils.run_items import RunHead, RunItem

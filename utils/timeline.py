@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from core.outcome import AnswerSource, OutcomeKind
-from utils.export_rows import KIND_TITLES
+from utils.event_lines import KIND_TITLES
 from utils.run_items import RunHead, RunItem
 from utils.run_phases import Phase, Stretch, course_of, lanes_of, span_of, stretches_of
 from utils.text_width import cell_width, fit, one_line, pad, wrap_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TextIO
 
-from utils.export_rows import KIND_TITLES
+from utils.event_lines import KIND_TITLES
 from utils.neutralise import json_line
 from utils.run_items import RunHead, RunItem
 from utils.run_phases import Phase, Stretch, course_of, lanes_of, stretches_of

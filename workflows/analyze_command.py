@@ -23,8 +23,9 @@ from utils.spool import spool
 from utils.text_source import SOURCE_FORMATS, SourceOptions, TextSource
 from workflows.batch_command import run_as_batch
 from workflows.bulk_job import BulkJob, bulk_directory
-from workflows.command_line import ASK_ABOVE, CommandLine
+from workflows.command_line import CommandLine
 from workflows.exit_codes import INTERRUPTED, OK, PARTIAL
+from workflows.parts import ASK_ABOVE
 
 __all__ = ["add_analyze_options", "analyze_command", "chosen_analysis"]
 

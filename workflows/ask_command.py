@@ -15,8 +15,9 @@ from utils.cost_text import estimate_text, run_cost_line
 from utils.rendering import answer_text
 from utils.text_decoding import DecodedLine, LineDecoder, read_text_lines, replaced_note
 from workflows.asking import Asking
-from workflows.command_line import ASK_ABOVE, CommandLine
+from workflows.command_line import CommandLine
 from workflows.exit_codes import INTERRUPTED, OK, PARTIAL
+from workflows.parts import ASK_ABOVE
 
 __all__ = ["add_ask_options", "ask_command"]
 

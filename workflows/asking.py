@@ -41,7 +41,7 @@ class Asking:
                 spend += self._engine.last_run or Spend()
                 yield aggregate_text(report, queries, self._engine.cache.get_stats()), report, cancelled
         finally:
-            self._engine.history.add(queries[0], queries, report, model=self._engine.served_model, spend=spend)
+            self._engine.history.add(queries[0], queries, report, model=self._engine.settings.served_model, spend=spend)
 
     def _once(self, queries: Sequence[str]) -> tuple[str, RunReport[Answer], bool]:
         scope = Scope()

@@ -23,11 +23,10 @@ from utils.text_source import SourceOptions, TextSource
 from workflows.bulk_job import BulkJob, bulk_directory
 from workflows.engine import Engine
 from workflows.export_prompt import offer_export
+from workflows.parts import ASK_ABOVE
 
 __all__ = ["BulkMenu"]
 
-ASK_ABOVE: Final = 50
-_YES: Final = frozenset({"y", "yes", "是", "好"})
 _OWN: Final = ("分類 (自訂標籤)", "自訂分析")
 
 
@@ -51,7 +50,7 @@ class BulkMenu:
             return False
         of = "" if left.expected is None else f"/{left.expected:,}"
         name = Path(left.spec.source).name
-        if not self._agrees(f"上次未完成 {left.answered:,}{of}: {name}, 要繼續嗎?"):
+        if not self._console.agrees(f"上次未完成 {left.answered:,}{of}: {name}, 要繼續嗎?"):
             return False
         self._go_on(left.spec)
         return True
@@ -83,9 +82,7 @@ class BulkMenu:
         options = SourceOptions(**json.loads(spec.reader))
         source = TextSource(Path(spec.source), options, on_note=self._console.note)
         self._engine.wait_until_loaded()
-        with BulkJob(
-            self._engine, source, analysis_from_spec(spec.analysis), on_note=self._console.write_line
-        ) as job:
+        with BulkJob(self._engine, source, analysis_from_spec(spec.analysis), on_note=self._console.write_line) as job:
             if job.model != spec.model:
                 self._console.write_line("⚠️ 現在的模型與上次不同, 已有的結果不能混用, 會從頭開始問")
             self._run(job)
@@ -96,7 +93,7 @@ class BulkMenu:
         encoding = None
         if guess is not None:
             self._console.write_line(f"⚠️ 檔案不是 UTF-8, 看起來是 {guess.encoding}; 第 {guess.line} 行: {guess.sample}")
-            encoding = guess.encoding if self._agrees(f"要用 {guess.encoding} 讀嗎?") else None
+            encoding = guess.encoding if self._console.agrees(f"要用 {guess.encoding} 讀嗎?") else None
         options = SourceOptions(encoding=encoding)
         try:
             return TextSource(path, options, on_note=self._console.note)
@@ -115,7 +112,7 @@ class BulkMenu:
             self._console.write_line("❌ 檔案裡沒有文字")
             return
         self._console.write_line(job.preview_text(width=self._console.width))
-        if preview.to_ask > ASK_ABOVE and self._console.is_interactive and not self._agrees("要執行嗎?"):
+        if preview.to_ask > ASK_ABOVE and self._console.is_interactive and not self._console.agrees("要執行嗎?"):
             return
         self._console.write_line(f"📦 開始批次處理 {preview.to_ask:,} 則文字 ({job.analysis.title})")
         before = self._engine.ledger.totals()
@@ -142,6 +139,3 @@ class BulkMenu:
             if answer.lower() != "r":
                 return
             left = job.save_again()
-
-    def _agrees(self, question: str) -> bool:
-        return self._console.ask_plain(f"{question} (y/N): ").lower() in _YES

@@ -19,9 +19,7 @@ from utils.interrupts import Interrupts
 from workflows.engine import Engine
 from workflows.exit_codes import ERROR, INTERRUPTED, USAGE
 
-__all__ = ["ASK_ABOVE", "CommandLine", "add_commands", "run_command", "run_program"]
-
-ASK_ABOVE: Final = 50  # a larger run is started only after a yes
+__all__ = ["CommandLine", "add_commands", "run_command", "run_program"]
 
 
 _ASK: Final = """\
@@ -54,7 +52,7 @@ class CommandLine:
             return
         if not (self.notes.is_interactive and self.notes.is_terminal):
             raise UsageError("要執行的數量較多, 請加上 --yes 表示同意")
-        if self.notes.ask(f"{question} (y/N): ").strip().lower() not in ("y", "yes", "是", "好"):
+        if not self.notes.agrees(question):
             raise UsageError("沒有執行, 因為沒有得到同意")
 
 

@@ -134,11 +134,6 @@ class Engine:
         parts, workers = self._load().parts, self.executor.max_workers
         return run_estimate(prompts, parts, self.ledger, workers=workers, wall=self._clock.wall())
 
-    @property
-    def served_model(self) -> str:
-        """The name of the model that answers."""
-        return "offline-demo" if self.settings.offline else self.settings.model
-
     @cached_property
     def history(self) -> RunHistory:
         """The runs of before; its notices go to on_note."""

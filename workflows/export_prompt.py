@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
 
 from core.errors import UsageError
 from utils.console import Console
 from utils.safe_file import TargetExistsError
 
 __all__ = ["offer_export"]
-
-_YES: Final = frozenset({"y", "yes", "是", "好"})
 
 
 def offer_export(console: Console, suffixes: Iterable[str], write: Callable[[Path, bool], int]) -> None:
@@ -41,6 +38,6 @@ def _written(console: Console, path: Path, write: Callable[[Path, bool], int]) -
         return write(path, False)
     except TargetExistsError:
         pass
-    if console.ask_plain(f"{path.name} 已存在, 要覆寫嗎? (y/N): ").lower() not in _YES:
+    if not console.agrees(f"{path.name} 已存在, 要覆寫嗎?"):
         return None
     return write(path, True)

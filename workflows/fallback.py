@@ -74,8 +74,7 @@ class Fallback:
             return True
         if not self._console.is_interactive:
             return False
-        answer = self._console.ask_plain(f"今日配額用完, 要改用 {name} 問剩下的 {left:,} 個問題嗎? (y/N): ")
-        return answer.lower() in ("y", "yes", "是", "好")
+        return self._console.agrees(f"今日配額用完, 要改用 {name} 問剩下的 {left:,} 個問題嗎?")
 
 
 def left_over(report: RunReport[Answer]) -> list[int]:

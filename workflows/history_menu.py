@@ -15,7 +15,6 @@ __all__ = ["HistoryMenu"]
 
 _AT_ONCE: Final = 20
 _HELP: Final = "N 看那次的回答 · r N 再問一次 · f N 只重問沒有回答的 · c N M 比較 · d N 刪除 · s 文字 搜尋"
-_YES: Final = frozenset({"y", "yes", "是", "好"})
 
 Browse = Callable[[Sequence[str], RunReport[Answer]], object]
 Ask = Callable[[Sequence[str]], object]
@@ -96,6 +95,6 @@ class HistoryMenu:
         self._console.write_line(compare_text(runs[0], runs[1], self._console.width))
 
     def _delete(self, run: StoredRun) -> None:
-        if self._console.ask_plain(f"要刪除紀錄 {run.id} 嗎? (y/N): ").lower() in _YES:
+        if self._console.agrees(f"要刪除紀錄 {run.id} 嗎?"):
             self._history.delete(run.id)
             self._console.write_line(f"✅ 已刪除紀錄 {run.id}")

@@ -8,7 +8,7 @@ from typing import Final
 from core.clock import SYSTEM_CLOCK
 from core.limits import Limits
 from core.pacific import next_pacific_midnight
-from optimizers.assembly import configured_limits, served_model
+from optimizers.assembly import configured_limits
 from optimizers.catalogue import load_catalogue
 from optimizers.limit_settings import joined
 from utils.console import Console
@@ -54,7 +54,7 @@ class LimitsMenu:
 
     @property
     def _model(self) -> str:
-        return served_model(self._engine.settings)
+        return self._engine.settings.served_model
 
     def _text(self) -> str:
         configured, limiter = configured_limits(self._engine.settings), self._engine.limiter

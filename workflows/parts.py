@@ -1,10 +1,10 @@
-"""Parts of an engine that are made from settings alone."""
+"""What the menu and the commands share: parts made from settings alone, and one rule."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from core.clock import Clock
 from core.settings import Settings
@@ -14,7 +14,9 @@ from optimizers.spending_cap import SpendingCap
 if TYPE_CHECKING:
     from optimizers.run_history import RunHistory
 
-__all__ = ["open_history", "spending_cap"]
+__all__ = ["ASK_ABOVE", "open_history", "spending_cap"]
+
+ASK_ABOVE: Final = 50  # a larger run is started only after a yes
 
 
 def spending_cap(settings: Settings, ledger: CostLedger) -> SpendingCap | None:

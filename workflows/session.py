@@ -19,12 +19,12 @@ from utils.live_view import LiveView
 from utils.rendering import batch_table, executor_text, query_sets_text
 from workflows.asking import Asking
 from workflows.engine import Engine
+from workflows.parts import ASK_ABOVE
 from workflows.query_sets import QUERY_SETS
 from workflows.reading import Reading
 
 __all__ = ["Session"]
 
-ASK_ABOVE: Final = 50  # a larger run is started only after a yes
 _INVALID: Final = "❌ 無效的選擇"
 
 
@@ -63,7 +63,7 @@ class Session:
     def pasted(self, lines: Pasted) -> None:
         """Several lines pasted where a choice was asked: questions if the person says so, commands never."""
         count = len(lines.queries)
-        if count and self._agrees(f"貼上的是多行文字, 要當成 {count:,} 個問題執行嗎?"):
+        if count and self._console.agrees(f"貼上的是多行文字, 要當成 {count:,} 個問題執行嗎?"):
             self.ask(lines.queries)
 
     def ask(self, queries: Sequence[str]) -> None:
@@ -151,7 +151,7 @@ class Session:
             self._console.write_line(f"\n⚠️ {problem.reason}\n💡 {problem.advice}")
 
     def _browse(self, queries: Sequence[str], report: RunReport[Answer]) -> None:
-        model = self._engine.served_model
+        model = self._engine.settings.served_model
         Reading(self._console, self._interrupts, again=self.ask, model=model).show(queries, report)
 
     def _analyze_list(self, texts: Sequence[str], analysis: Analysis) -> None:
@@ -205,10 +205,7 @@ class Session:
         if count <= ASK_ABOVE:
             return True
         self._console.write_line(estimate_text(self._engine.estimate(prompts), what=what))
-        return not self._console.is_interactive or self._agrees("要執行嗎?")
-
-    def _agrees(self, question: str) -> bool:
-        return self._console.ask_plain(f"{question} (y/N): ").lower() in ("y", "yes", "是", "好")
+        return not self._console.is_interactive or self._console.agrees("要執行嗎?")
 
 
 def _number(text: str, most: int) -> int | None:

@@ -23,7 +23,7 @@ from core.errors import UsageError
 from core.outcome import AnswerSource, OutcomeKind, Usage
 from tests.utils.run_samples import head, item, items_strategy, outcome, report
 from tests.utils.test_export_html import ATTACK, Page
-from utils.export_rows import KIND_TITLES
+from utils.event_lines import KIND_TITLES
 from utils.export_tables import plain
 from utils.neutralise import neutralise
 from utils.run_export import (
