@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if getattr(options, "command", None) is not None:
                 from workflows.command_line import run_program
 
-                return run_program(options, console, interrupts)
+                notes = Console(stdout=sys.stderr)
+                return run_program(options, console, notes, interrupts, environ=os.environ, stdin=sys.stdin)
             return _start(console, interrupts, debug=options.debug)
         except OutputClosed as closed:
             if closed.detail:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,7 +106,7 @@ def _run(options: argparse.Namespace, line: CommandLine, job: BulkJob, scope: Sc
 def _source(options: argparse.Namespace, line: CommandLine) -> TextSource:
     path = Path(options.file).expanduser()
     if options.file == "-":
-        path = spool(sys.stdin.buffer, bulk_directory())
+        path = spool(line.stdin.buffer, bulk_directory())
     guess = guess_encoding(path) if options.encoding is None and path.is_file() else None
     if guess is not None:
         raise UsageError(

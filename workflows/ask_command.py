@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from core.errors import UsageError
 from core.outcome import Answer, Missing, Outcome
@@ -54,7 +53,7 @@ def ask_command(options: argparse.Namespace, line: CommandLine) -> int:
 
 
 def _queries(options: argparse.Namespace, line: CommandLine) -> Iterator[str]:
-    for decoded in _stdin_lines(options.encoding) if options.file == "-" else _file_lines(options):
+    for decoded in _piped_lines(line.stdin, options.encoding) if options.file == "-" else _file_lines(options):
         if decoded.replaced:
             line.notes.write_line(replaced_note(decoded))
         if decoded.text.strip():
@@ -66,9 +65,9 @@ def _file_lines(options: argparse.Namespace) -> Iterator[DecodedLine]:
         yield from lines
 
 
-def _stdin_lines(encoding: str | None) -> Iterator[DecodedLine]:
+def _piped_lines(stdin: TextIO, encoding: str | None) -> Iterator[DecodedLine]:
     decoder = LineDecoder(encoding=encoding)
-    while data := sys.stdin.buffer.read(_CHUNK):
+    while data := stdin.buffer.read(_CHUNK):
         yield from decoder.feed(data)
     yield from decoder.finish()
 

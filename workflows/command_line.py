@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from core.errors import OperationCancelledError, ParallelProcessingError, SettingsError, UsageError
 from core.settings import load_settings
@@ -39,12 +37,13 @@ _ANALYZE: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """What a command works with: results go to out, everything else to notes."""
+    """What a command works with: results go to out, everything else to notes; stdin is where FILE - is read from."""
 
     engine: Engine
     out: Console
     notes: Console
     interrupts: Interrupts
+    stdin: TextIO
 
     def agrees(self, *, yes: bool, question: str) -> None:
         """Get the person's yes to a large run. Raises UsageError where there is none."""
@@ -69,16 +68,23 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     add_doctor_options(commands.add_parser("doctor", help="檢查執行環境", description=DOCTOR_ABOUT, **about))
 
 
-def run_program(options: argparse.Namespace, out: Console, interrupts: Interrupts) -> int:
-    """Do the command with parts of its own; returns the exit code. Raises OutputClosed and SettingsError."""
+def run_program(
+    options: argparse.Namespace,
+    out: Console,
+    notes: Console,
+    interrupts: Interrupts,
+    *,
+    environ: Mapping[str, str],
+    stdin: TextIO,
+) -> int:
+    """Do the command; returns the exit code. Raises OutputClosed and SettingsError."""
     if options.command == "doctor":  # it must also work where the settings do not
         from workflows.doctor_command import doctor_command
 
-        return doctor_command(options, out)
-    notes = Console(stdout=sys.stderr)
-    engine = Engine(load_settings(os.environ, dotenv=Path(".env")), on_note=notes.write_line)
+        return doctor_command(options, out, environ)
+    engine = Engine(load_settings(environ, dotenv=Path(".env")), on_note=notes.write_line)
     try:
-        return run_command(options, CommandLine(engine, out, notes, interrupts))
+        return run_command(options, CommandLine(engine, out, notes, interrupts, stdin))
     except (OutputClosed, SettingsError):
         raise
     except OperationCancelledError:

@@ -65,10 +65,10 @@ def add_doctor_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="每項檢查輸出一行 JSON")
 
 
-def doctor_command(options: argparse.Namespace, out: Console) -> int:
+def doctor_command(options: argparse.Namespace, out: Console, environ: Mapping[str, str]) -> int:
     """Write each check as it is done. Exit code 0 where nothing is in error. Raises OutputClosed."""
     checks = []
-    for check in Doctor(out, os.environ).checks():
+    for check in Doctor(out, environ).checks():
         checks.append(check)
         if options.json:
             out.write_data(check_row(check))

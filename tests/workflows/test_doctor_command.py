@@ -52,7 +52,7 @@ def test_only_an_error_is_exit_code_1(
     monkeypatch.setattr(Doctor, "checks", lambda _: iter(made))
     parser, out = argparse.ArgumentParser(), io.StringIO()
     add_doctor_options(parser)
-    assert doctor_command.doctor_command(parser.parse_args(arguments), Console(stdout=out)) == code
+    assert doctor_command.doctor_command(parser.parse_args(arguments), Console(stdout=out), os.environ) == code
     lines = out.getvalue().splitlines()
     if arguments:
         assert [json.loads(line)["check"] for line in lines] == ["disk", "new"]
