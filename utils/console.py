@@ -56,7 +56,7 @@ class Console:
         self._keyboard = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        fd = self._keyboard_fd
+        fd = self.keyboard_fd
         if fd is not None:
             from utils.plain_terminal import raw_keyboard
 
@@ -186,7 +186,7 @@ class Console:
 
     def discard_typed(self) -> None:
         """Forget what was typed while nobody asked: after a run, so that nothing of it becomes a menu choice."""
-        fd = self._keyboard_fd
+        fd = self.keyboard_fd
         if fd is not None:
             import termios
 
@@ -207,7 +207,7 @@ class Console:
         return self._given_stdin or sys.stdin
 
     @property
-    def _keyboard_fd(self) -> int | None:
+    def keyboard_fd(self) -> int | None:
         """The terminal that keys come from; None where there is none that can be controlled."""
         stream = self._stdin
         return stream.fileno() if stream is not None and is_terminal(stream) and os.name == "posix" else None
@@ -250,11 +250,11 @@ class Console:
                 self._out.write("\n")
 
     def _draws_prompt(self, reader: EntryReader | None) -> bool:
-        return self._keyboard_fd is not None and self.draws and not isinstance(reader, PipeReader)
+        return self.keyboard_fd is not None and self.draws and not isinstance(reader, PipeReader)
 
     def _make_reader(self) -> EntryReader:
         stdin, stdout = self._stdin, self._out.stream
-        if stdin is None or self._keyboard_fd is None:
+        if stdin is None or self.keyboard_fd is None:
             return PipeReader(functools.partial(_read_chunk, stdin), note=self.note)
         if self._draws_prompt(None) and stdout is not None:
             from utils.terminal_prompt import TerminalPrompt
