@@ -23,7 +23,7 @@ $(VENV)/.run: requirements.txt | $(BIN)/python
 	@$(PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev: requirements.txt requirements-genai.txt requirements-dev.txt | $(BIN)/python
+$(VENV)/.dev: requirements.txt requirements-genai.txt requirements-otel.txt requirements-dev.txt | $(BIN)/python
 	@echo "Installing what the tests need (once) ..."
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/.run

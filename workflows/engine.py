@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.cost import RunEstimate, Spend
-from core.errors import ErrorKind, ModelError, ParallelProcessingError, ScopeError
+from core.errors import ModelError, ParallelProcessingError
 from core.events import Observer, TaskFinished
 from core.limits import LimiterStatistics, Limits
 from core.outcome import Outcome
@@ -29,21 +30,14 @@ from workflows.parts import open_history, spending_cap
 
 if TYPE_CHECKING:
     from optimizers.analyses import Analysis
-    from optimizers.assembly import ModelParts
     from optimizers.measured_model import CallRecord
     from optimizers.rate_limiter import RateLimiter
     from optimizers.run_history import RunHistory
-    from workflows.parallel_workflow import ParallelWorkflowState, WorkflowGraph
+    from optimizers.telemetry import Telemetry
+    from workflows.loading import Loaded
+    from workflows.parallel_workflow import ParallelWorkflowState
 
 __all__ = ["Engine"]
-
-CHECK_SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    parts: ModelParts
-    graph: WorkflowGraph
 
 
 class Engine:
@@ -52,7 +46,8 @@ class Engine:
     start() loads and checks the model in a background thread; whoever needs it earlier waits for that thread, so
     that a Ctrl-C ends the waiting and never an import half-way. problem is what the check found wrong, None while
     all is well. ledger knows what calls cost, last_run what the latest run did. close() parts from threads and
-    connections. on_note is told of what a person should know beside the results.
+    connections. on_note is told of what a person should know beside the results. environ is the process's environment,
+    in which OpenTelemetry's own variables are looked for; left out, nothing is sent anywhere.
     """
 
     def __init__(
@@ -61,8 +56,10 @@ class Engine:
         *,
         clock: Clock = SYSTEM_CLOCK,
         on_note: Callable[[str], object] = lambda _: None,
+        environ: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._on_note = on_note
+        self._environ = environ
         self.settings = settings
         self.cache = CacheManager(default_ttl=settings.cache_ttl, clock=clock)
         self.executor = ParallelExecutor(settings.max_workers, clock=clock)
@@ -77,7 +74,8 @@ class Engine:
         # Guards _started; held to look at it and set it.
         self._lock = threading.Lock()
         self._started = False
-        self._loaded: Future[_Loaded] = Future()
+        self._loaded: Future[Loaded] = Future()
+        self._telemetry: Telemetry | None = None
 
     def start(self) -> None:
         """Load and check in the background. Idempotent."""
@@ -157,7 +155,7 @@ class Engine:
         settings = replace(self.settings, model=name)
         found = self._build(settings)
         try:
-            self._verify(found.parts)
+            found.verify(self._clock)
         except BaseException as error:
             # An answer that did not come is no refusal: the questions themselves will tell.
             if not (isinstance(error, ModelError) and not error.stops_run):
@@ -184,7 +182,8 @@ class Engine:
             self._cap.start_run()
         before = self.ledger.totals()
         try:
-            yield
+            with nullcontext() if self._telemetry is None else self._telemetry.run():
+                yield
         finally:
             self.last_run = self.ledger.totals() - before
 
@@ -193,46 +192,49 @@ class Engine:
         self.executor.close(timeout=timeout)
         if self._loaded.done() and self._loaded.exception() is None:
             self._loaded.result().parts.close()
+        if self._telemetry is not None:
+            self._telemetry.close()
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> Loaded:
         self.start()
         return self._loaded.result()
 
-    def _build(self, settings: Settings) -> _Loaded:
-        from optimizers.assembly import build_model
-        from workflows.parallel_workflow import ParallelWorkflow
+    def _build(self, settings: Settings) -> Loaded:
+        from workflows.loading import load
 
-        parts = build_model(settings, on_call=self._note_call, cap=self._cap, saved=self.saved_limits)
-        workflow = ParallelWorkflow(
-            model=parts.model,
+        return load(
+            settings,
             executor=self.executor,
             cache=self.cache,
-            query_timeout=settings.query_timeout,
+            on_call=self._note_call,
             on_answer=self.ledger.note_answer,
+            cap=self._cap,
+            saved=self.saved_limits,
             clock=self._clock,
         )
-        return _Loaded(parts, workflow.create_workflow())
 
     def _warm_up(self) -> None:
         try:
             loaded = self._build(self.settings)
+            self._telemetry = self._open_telemetry()
         except BaseException as error:  # noqa: BLE001 - a background thread's failure belongs to whoever waits for it
             self._loaded.set_exception(error)
             return
         self._loaded.set_result(loaded)
-        self._check(loaded.parts)
+        self._check(loaded)
 
-    def _check(self, parts: ModelParts) -> None:
+    def _check(self, loaded: Loaded) -> None:
         try:
-            self._verify(parts)
+            loaded.verify(self._clock)
         except ParallelProcessingError as error:
             self.problem = error
 
-    def _verify(self, parts: ModelParts) -> None:
-        try:
-            parts.verify(Scope(clock=self._clock, deadline=self._clock.now() + CHECK_SECONDS))
-        except ScopeError:
-            raise ModelError(ErrorKind.UNAVAILABLE, f"{CHECK_SECONDS:g} 秒內沒有回應") from None
+    def _open_telemetry(self) -> Telemetry | None:
+        if not any(name.startswith("OTEL_") for name in self._environ):
+            return None
+        from optimizers.telemetry import open_telemetry
+
+        return open_telemetry(self._environ, self.settings, on_note=self._on_note, clock=self._clock)
 
     def _note(self, event: Any) -> None:
         if isinstance(event, TaskFinished) and event.outcome.started_at is not None:
@@ -242,3 +244,5 @@ class Engine:
     def _note_call(self, record: CallRecord) -> None:
         self.monitor.record("model_call", record.seconds, ok=record.ok)
         self.ledger.note_call(record)
+        if self._telemetry is not None:
+            self._telemetry.note_call(record)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,9 @@ from core.ports import Prompt
 from core.scope import Scope
 from core.settings import Settings
 from optimizers.analyses import analysis_named
+from optimizers.measured_model import CallRecord
 from workflows.engine import Engine
+from workflows.loading import Loaded
 
 OFFLINE = Settings(offline_scale=0.0)
 
@@ -102,7 +106,8 @@ def test_what_the_check_finds_is_there_to_be_told(engine: Engine) -> None:
         (ModelError(ErrorKind.BAD_KEY), ErrorKind.BAD_KEY),
         (DeadlineExceededError("期限已到"), ErrorKind.UNAVAILABLE),
     ):
-        engine._check(_Refusing(found))  # type: ignore[arg-type]  # only verify() is called
+        parts: Any = _Refusing(found)
+        engine._check(Loaded(parts, engine._load().graph))
         assert isinstance(engine.problem, ModelError)
         assert engine.problem.kind is told
 
@@ -122,3 +127,32 @@ class _Refusing:
 
     def verify(self, scope: Scope) -> None:
         raise self._error
+
+
+def test_calls_are_told_to_a_collector_that_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where OpenTelemetry's variables name one, every run and every call goes there, and it is closed at the end."""
+    seen: list[str] = []
+
+    class Recorder:
+        @contextlib.contextmanager
+        def run(self) -> Iterator[None]:
+            seen.append("run")
+            yield
+
+        def note_call(self, record: CallRecord) -> None:
+            seen.append(record.task_id)
+
+        def close(self) -> None:
+            seen.append("close")
+
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+
+    def opened(given: Mapping[str, str], *args: object, **kwargs: object) -> Recorder:
+        assert given is environ
+        return Recorder()
+
+    monkeypatch.setattr("optimizers.telemetry.open_telemetry", opened)
+    engine = Engine(OFFLINE, environ=environ)
+    engine.ask(["甲"], scope=Scope(), observer=lambda event: None)
+    engine.close()
+    assert seen == ["run", "query_0", "close"]

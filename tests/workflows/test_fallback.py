@@ -24,6 +24,7 @@ from utils.console import Console
 from utils.interrupts import Interrupts
 from workflows.engine import Engine
 from workflows.fallback import Fallback, left_over, merged
+from workflows.loading import Loaded
 from workflows.session import Session
 
 OVER = ModelError(ErrorKind.QUOTA_DAY)
@@ -223,11 +224,11 @@ def test_a_ctrl_c_during_the_check_changes_nothing(visiting: Visiting, monkeypat
     visit.engine.wait_until_loaded()
     seen: list[Any] = []
 
-    def interrupted(parts: Any) -> None:
-        seen.append(parts)
+    def interrupted(loaded: Loaded, clock: Any) -> None:
+        seen.append(loaded.parts)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(visit.engine, "_verify", interrupted)
+    monkeypatch.setattr(Loaded, "verify", interrupted)
     with pytest.raises(KeyboardInterrupt):
         visit.engine.use_model(SECOND)
     assert visit.engine.settings.model == FIRST
