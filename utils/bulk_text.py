@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from core.bulk import BulkEnd, BulkProgress
+from core.language import tr, tr_n
 from utils.cost_text import duration_text
 from utils.neutralise import neutralise
 from utils.text_width import cell_width, fit, one_line, pad
@@ -27,11 +28,11 @@ _MOST_REASONS: Final = 10
 _LABEL_CELLS: Final = 24
 
 
-def preview_text(first: Sequence[str], counts: Mapping[str, int], *, width: int = 80) -> str:
-    """What a look at the input found: its first texts, and how many there are of each kind that occurs."""
-    lines = ["🔎 輸入預覽:"]
+def preview_text(first: Sequence[str], counts: Sequence[str], *, width: int = 80) -> str:
+    """What a look at the input found: its first texts, and how many there are of what, as counts says it."""
+    lines = [tr("🔎 輸入預覽:")]
     lines += ["  " + fit(f"{number}. {neutralise(one_line(text))}", width - 2) for number, text in enumerate(first, 1)]
-    lines.append("  " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count))
+    lines.append("  " + ", ".join(counts))
     return "\n".join(lines)
 
 
@@ -40,12 +41,15 @@ def agreement_text(
 ) -> str:
     """What a sample asked both ways says about packing."""
     if not comparable:
-        return "🔬 抽查: 結果都是自由文字, 逐字比較沒有意義; 請自行看過預覽"
+        return tr("🔬 抽查: 結果都是自由文字, 逐字比較沒有意義; 請自行看過預覽")
     if not compared:
-        return "🔬 抽查: 沒有可比較的結果"
-    line = f"🔬 抽查 {compared:,} 則: 合併詢問與單獨詢問有 {agreed:,} 則相同"
-    line += f" ({agreed / compared:.1%}; 95% 信賴區間 {low:.1%} 到 {high:.1%})"
-    return line + (f"; 另有 {left_out:,} 則沒有兩種結果" if left_out else "")
+        return tr("🔬 抽查: 沒有可比較的結果")
+    line = tr_n(
+        "🔬 抽查 {count:,} 則: 合併詢問與單獨詢問有 {agreed:,} 則相同 "
+        "({share:.1%}; 95% 信賴區間 {low:.1%} 到 {high:.1%})",
+        compared, agreed=agreed, share=agreed / compared, low=low, high=high,
+    )  # fmt: skip
+    return f"{line}; {tr_n('另有 {count:,} 則沒有兩種結果', left_out)}" if left_out else line
 
 
 def progress_line(progress: BulkProgress, *, money: str = "") -> str:
@@ -55,12 +59,12 @@ def progress_line(progress: BulkProgress, *, money: str = "") -> str:
     if progress.share is not None:
         parts[0] += f" ({progress.share:.0%})"
     if progress.eta:
-        parts.append(f"剩約 {duration_text(progress.eta)}")
-    parts.append(f"{progress.per_second:,.1f} 則/s")
+        parts.append(tr("剩約 {duration}", duration=duration_text(progress.eta)))
+    parts.append(tr("{rate:,.1f} 則/s", rate=progress.per_second))
     parts += [f"✅ {progress.answered:,}", f"❌ {progress.failed:,}"]
     if progress.done_before:
-        parts.append(f"先前完成 {progress.done_before:,}")
-    parts.append(f"請求 {progress.requests:,} (每次 {progress.pack_size} 則)")
+        parts.append(tr("先前完成 {count:,}", count=progress.done_before))
+    parts.append(tr("請求 {requests:,} (每次 {pack} 則)", requests=progress.requests, pack=progress.pack_size))
     parts.append(f"{progress.usage.total_tokens:,} tokens{', ' + money if money else ''}")
     return " · ".join(parts)
 
@@ -70,15 +74,19 @@ def end_text(end: BulkEnd) -> str:
     progress = end.progress
     lines = [_headline(end)]
     lines.append(
-        f"  這次: 回答 {progress.answered:,} 則, 失敗 {progress.failed:,} 則, 請求 {progress.requests:,} 次, "
-        f"{progress.usage.total_tokens:,} tokens, {duration_text(progress.seconds)}"
-    )
-    if progress.done_before or progress.twins:
-        lines.append(f"  先前已完成 {progress.done_before:,} 則, 重複的文字 {progress.twins:,} 則 (只問一次)")
+        tr(
+            "  這次: 回答 {answered:,} 則, 失敗 {failed:,} 則, 請求 {requests:,} 次, {tokens:,} tokens, {duration}",
+            answered=progress.answered, failed=progress.failed, requests=progress.requests,
+            tokens=progress.usage.total_tokens, duration=duration_text(progress.seconds),
+        )
+    )  # fmt: skip
+    done, twins = progress.done_before, progress.twins
+    if done or twins:
+        lines.append(tr("  先前已完成 {done:,} 則, 重複的文字 {twins:,} 則 (只問一次)", done=done, twins=twins))
     if end.unsaved:
-        lines.append(f"  ⚠️ {end.unsaved:,} 則回答還沒有存下, 只在記憶體裡")
+        lines.append(tr_n("  ⚠️ {count:,} 則回答還沒有存下, 只在記憶體裡", end.unsaved))
     if end.stopped:
-        lines.append(f"  原因: {neutralise(one_line(end.stopped))}")
+        lines.append(tr("  原因: {reason}", reason=neutralise(one_line(end.stopped))))
     if end.advice:
         lines.append(f"💡 {neutralise(one_line(end.advice))}")
     return "\n".join(lines)
@@ -86,21 +94,23 @@ def end_text(end: BulkEnd) -> str:
 
 def _headline(end: BulkEnd) -> str:
     progress = end.progress
-    left = "" if progress.expected is None else f", 還有 {max(progress.expected - progress.settled, 0):,} 則沒有問"
+    left = None if progress.expected is None else max(progress.expected - progress.settled, 0)
     if end.stopped:
-        return f"🛑 批次停下來了{left}"
+        return tr("🛑 批次停下來了") if left is None else tr_n("🛑 批次停下來了, 還有 {count:,} 則沒有問", left)
     if end.cancelled:
-        return f"⏸️ 批次已暫停{left}; 已有的結果都保留, 再執行同一個檔案就會接著做"
+        if left is None:
+            return tr("⏸️ 批次已暫停; 已有的結果都保留, 再執行同一個檔案就會接著做")
+        return tr_n("⏸️ 批次已暫停, 還有 {count:,} 則沒有問; 已有的結果都保留, 再執行同一個檔案就會接著做", left)
     if progress.failed:
-        return f"⚠️ 批次完成, 有 {progress.failed:,} 則沒有結果; 再執行一次會只重問這些"
-    return "🎉 批次完成, 每一則都有結果"
+        return tr_n("⚠️ 批次完成, 有 {count:,} 則沒有結果; 再執行一次會只重問這些", progress.failed)
+    return tr("🎉 批次完成, 每一則都有結果")
 
 
 def distribution_text(counts: Mapping[str, int], *, title: str, width: int = 80) -> str:
     """How often each label was given, as bars; the most frequent first."""
     total = sum(counts.values())
     if not total:
-        return f"{title}: 還沒有結果"
+        return tr("{title}: 還沒有結果", title=title)
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     shown = [(fit(neutralise(one_line(label)), _LABEL_CELLS), count) for label, count in ordered[:_MOST_LABELS]]
     column = max(cell_width(label) for label, _ in shown)
@@ -110,20 +120,20 @@ def distribution_text(counts: Mapping[str, int], *, title: str, width: int = 80)
         lines.append(f"  {pad(label, column)} {count:>8,} {count / total:>6.1%} {bar}")
     if len(ordered) > _MOST_LABELS:
         rest = sum(count for _, count in ordered[_MOST_LABELS:])
-        lines.append(f"  … 另有 {len(ordered) - _MOST_LABELS:,} 種, 共 {rest:,} 則")
+        lines.append(tr("  … 另有 {labels:,} 種, 共 {texts:,} 則", labels=len(ordered) - _MOST_LABELS, texts=rest))
     return "\n".join(lines)
 
 
 def result_rows_text(rows: Sequence[tuple[str, str, str]], *, total: int, width: int = 80) -> str:
     """The first texts with what was found in each, or why nothing was; and how many more there are."""
-    lines = ["📋 結果:"]
+    lines = [tr("📋 結果:")]
     found = [fit(neutralise(one_line(value or f"❌ {reason}")), _LABEL_CELLS) for _, value, reason in rows]
     column = max(map(cell_width, found), default=0)
     for number, (result, (text, _, _)) in enumerate(zip(found, rows, strict=True), 1):
         left = f"{number:>5}  {pad(result, column)}  "
         lines.append(left + fit(neutralise(one_line(text)), max(width - cell_width(left), 10)))
     if total > len(rows):
-        lines.append(f"  … 另有 {total - len(rows):,} 則, 匯出後可看全部")
+        lines.append(tr("  … 另有 {count:,} 則, 匯出後可看全部", count=total - len(rows)))
     return "\n".join(lines)
 
 
@@ -132,10 +142,10 @@ def failures_text(reasons: Mapping[str, int]) -> str:
     if not reasons:
         return ""
     ordered: Sequence[tuple[str, int]] = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
-    lines = [f"❌ 沒有結果的 {sum(reasons.values()):,} 則:"]
+    lines = [tr_n("❌ 沒有結果的 {count:,} 則:", sum(reasons.values()))]
     lines += [f"  {count:>8,}  {fit(neutralise(one_line(reason)), 100)}" for reason, count in ordered[:_MOST_REASONS]]
     if len(ordered) > _MOST_REASONS:
-        lines.append(f"  … 另有 {len(ordered) - _MOST_REASONS:,} 種原因")
+        lines.append(tr_n("  … 另有 {count:,} 種原因", len(ordered) - _MOST_REASONS))
     return "\n".join(lines)
 
 

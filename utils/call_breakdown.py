@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from core.language import marked, tr, tr_n
 from core.limits import LimiterStatistics
 from core.outcome import Outcome
 from utils.durations import Durations
@@ -16,7 +17,7 @@ from utils.text_width import cell_width, pad
 __all__ = ["CallBreakdown"]
 
 _EXACT: Final = 1000
-_HEADS: Final = ("總計", "平均", "p50", "p95", "p99")
+_HEADS: Final = (marked("總計"), marked("平均"), "p50", "p95", "p99")
 _PERCENTS: Final = (50, 95, 99)
 _INDENT: Final = "  "
 _PLOT_ROWS: Final = 3
@@ -96,22 +97,25 @@ class CallBreakdown:
 
 def _time_lines(sums: _Sums) -> list[str]:
     if not sums.tasks:
-        return ["⏱️ 時間花在哪裡: 尚無資料"]
+        return [tr("⏱️ 時間花在哪裡: 尚無資料")]
     per_answer = f"{sums.attempts / sums.answered:.2f}" if sums.answered else "—"
     return [
-        f"⏱️ 時間花在哪裡 (秒; {sums.tasks:,} 個任務, 其中 {sums.called:,} 個呼叫模型):",
+        tr_n("⏱️ 時間花在哪裡 (秒; {count:,} 個任務, 其中 {called:,} 個呼叫模型):", sums.tasks, called=sums.called),
         *_table(sums),
-        f"  每個回答的嘗試次數: {per_answer} (嘗試 {sums.attempts:,} 次, 模型回答 {sums.answered:,} 個)",
-    ]
+        tr(
+            "  每個回答的嘗試次數: {ratio} (嘗試 {attempts:,} 次, 模型回答 {answered:,} 個)",
+            ratio=per_answer, attempts=sums.attempts, answered=sums.answered,
+        ),
+    ]  # fmt: skip
 
 
 def _table(sums: _Sums) -> list[str]:
     rows = [
-        ("", _HEADS),
-        ("排隊", _cells(sums.queue)),
-        ("限流等待", _cells(sums.limiter)),
-        ("服務時間", _cells(sums.service)),
-        ("其他", _cells(sums.other)),
+        ("", tuple(map(tr, _HEADS))),
+        (tr("排隊"), _cells(sums.queue)),
+        (tr("限流等待"), _cells(sums.limiter)),
+        (tr("服務時間"), _cells(sums.service)),
+        (tr("其他"), _cells(sums.other)),
     ]
     label_columns = max(cell_width(label) for label, _ in rows)
     columns = [max(map(cell_width, column)) for column in zip(*(cells for _, cells in rows), strict=True)]
@@ -132,10 +136,10 @@ def _cells(durations: Durations) -> tuple[str, ...]:
 
 def _limiter_lines(statistics: LimiterStatistics, now: float, width: int, *, ascii_only: bool) -> list[str]:
     lines = [
-        f"  被拒絕的呼叫: {refused_text(statistics)}",
-        f"  每分鐘可呼叫: {rate_text(statistics) or '還沒有遇到上限'}",
+        tr("  被拒絕的呼叫: {refused}", refused=refused_text(statistics)),
+        tr("  每分鐘可呼叫: {rate}", rate=rate_text(statistics) or tr("還沒有遇到上限")),
     ]
     plot = spark_plot(statistics.history, now=now, width=width - len(_INDENT), height=_PLOT_ROWS, ascii_only=ascii_only)
     if plot:
-        lines += ["  每分鐘可呼叫的次數, 隨時間:", *(_INDENT + row for row in plot)]
+        lines += [tr("  每分鐘可呼叫的次數, 隨時間:"), *(_INDENT + row for row in plot)]
     return lines

@@ -8,9 +8,10 @@ import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from core.language import marked, tr
 from core.outcome import OutcomeKind
 from utils.event_lines import KIND_TITLES
 from utils.export_rows import ExportField, ExportRow, value_text
@@ -24,7 +25,7 @@ _MOST_BARS: Final = 20
 _MOST_REASONS: Final = 5
 _LABEL_CELLS: Final = 28
 _LABEL_CHARACTERS: Final = 200
-_REST: Final = "(其餘)"  # with parentheses: 其他 is a label that people use
+_REST: Final = marked("(其餘)")  # with parentheses: 其他 is a label that people use
 _FONT_PIXELS: Final = 14
 _BAR_PIXELS: Final = 34
 _NO_XML: Final = re.compile("[\ufffe\uffff]")  # what neutralise leaves and XML cannot hold
@@ -58,7 +59,7 @@ class ChartData:
     def failures(self) -> list[tuple[str, int]]:
         """(name of the kind, how many), without the answered and those that did not occur."""
         kinds = (kind for kind in OutcomeKind if kind is not OutcomeKind.ANSWERED and self.kinds[kind])
-        return [(KIND_TITLES[kind], self.kinds[kind]) for kind in kinds]
+        return [(tr(KIND_TITLES[kind]), self.kinds[kind]) for kind in kinds]
 
     def _count_labels(self, row: ExportRow) -> None:
         for each, counter in self.labels.items():
@@ -88,13 +89,16 @@ class Chart:
 
 def draw_charts(data: ChartData) -> list[Chart]:
     """The charts that have something to show: a distribution for each field of labels, latency, failures."""
-    charts = [_bars(f"{each.title}: 各有多少", counter) for each, counter in data.labels.items() if counter]
+    fields = [(each.title, counter) for each, counter in data.labels.items() if counter]
+    charts = [_bars(tr("{title}: 各有多少", title=title), counter) for title, counter in fields]
     if data.points:
         charts.append(_latency(data))
     if data.failures:
-        chart = _bars("沒有結果的", Counter(dict(data.failures)))
+        chart = _bars(tr("沒有結果的"), Counter(dict(data.failures)))
         common = "; ".join(f"{fit(reason, 60)} {count:,}" for reason, count in data.reasons.most_common(_MOST_REASONS))
-        charts.append(Chart(chart.title, f"{chart.summary}。最常見: {common}" if common else chart.summary, chart.svg))
+        if common:
+            chart = replace(chart, summary=tr("{summary}。最常見: {common}", summary=chart.summary, common=common))
+        charts.append(chart)
     return charts
 
 
@@ -116,8 +120,8 @@ def _count(counter: Counter[str], label: str) -> None:
 def _bars(title: str, counter: Counter[str]) -> Chart:
     pairs = [pair for pair in counter.most_common(_MOST_BARS + 1) if pair[0] != _REST][:_MOST_BARS]
     if rest := counter.total() - sum(count for _, count in pairs):
-        pairs.append((_REST, rest))
-    names = [_safe(fit(label, _LABEL_CELLS)) or "(空白)" for label, _ in pairs]
+        pairs.append((tr(_REST), rest))
+    names = [_safe(fit(label, _LABEL_CELLS)) or tr("(空白)") for label, _ in pairs]
     total = counter.total()
     shares = [f"{count:,} ({count / total:.1%})" for _, count in pairs]
     # pygal takes every character for a narrow one; the difference is room that it would not leave for the names.
@@ -141,14 +145,17 @@ def _bars(title: str, counter: Counter[str]) -> Chart:
 
 def _latency(data: ChartData) -> Chart:
     chart = load_pygal().XY(
-        **_look(), height=420, stroke=False, dots_size=2, include_x_axis=True, x_title="文字長度 (字)", y_title="秒"
-    )
+        **_look(), height=420, stroke=False, dots_size=2, include_x_axis=True, x_title=tr("文字長度 (字)"),
+        y_title=tr("秒"),
+    )  # fmt: skip
     chart.x_value_formatter = lambda value: f"{value:,.0f}"
     chart.value_formatter = lambda value: f"{value:,.2f}"
     chart.add("", data.points)
-    sampled = f"中抽樣的 {len(data.points):,} 則" if data.timed > len(data.points) else ""
-    title = "文字長度與回應時間"
-    return Chart(title, f"每一點是一則文字: 有回應時間的 {data.timed:,} 則{sampled}", _svg(chart, title))
+    title, timed, drawn = tr("文字長度與回應時間"), data.timed, len(data.points)
+    summary = tr("每一點是一則文字: 有回應時間的 {timed:,} 則", timed=timed)
+    if timed > drawn:
+        summary = tr("每一點是一則文字: 有回應時間的 {timed:,} 則中抽樣的 {drawn:,} 則", timed=timed, drawn=drawn)
+    return Chart(title, summary, _svg(chart, title))
 
 
 def _constant(text: str) -> Any:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from core.language import tr
 from core.outcome import OutcomeKind
 from utils.cost_text import duration_text
 from utils.event_lines import KIND_TITLES
 from utils.text_width import one_line, preview
 
 __all__ = ["ExportField", "ExportHead", "ExportRow", "figures", "shortened", "value_text"]
+
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
@@ -67,18 +69,22 @@ class ExportHead:
 
 def figures(head: ExportHead) -> list[tuple[str, str]]:
     """The head as (label, text), for people; the texts are on one line each, and neutralised."""
-    counts = [f"{title} {head.counts[kind]:,}" for kind, title in KIND_TITLES.items() if head.counts.get(kind)]
-    numbers = (("請求次數", head.requests), ("輸入 tokens", head.prompt_tokens), ("輸出 tokens", head.answer_tokens))
+    counts = [f"{tr(title)} {head.counts[kind]:,}" for kind, title in KIND_TITLES.items() if head.counts.get(kind)]
+    numbers = (
+        (tr("請求次數"), head.requests),
+        (tr("輸入 tokens"), head.prompt_tokens),
+        (tr("輸出 tokens"), head.answer_tokens),
+    )
     pairs = [
-        ("來源", head.source),
-        ("分析", head.analysis),
-        ("模型", head.model),
-        ("匯出時間", f"{datetime.fromtimestamp(head.created, UTC).astimezone():%Y-%m-%d %H:%M (UTC%z)}"),
-        ("文字", f"{sum(head.counts.values()):,} 則" if head.counts else ""),
-        ("結果", ", ".join(counts)),
+        (tr("來源"), head.source),
+        (tr("分析"), head.analysis),
+        (tr("模型"), head.model),
+        (tr("匯出時間"), f"{datetime.fromtimestamp(head.created, UTC).astimezone():%Y-%m-%d %H:%M (UTC%z)}"),
+        (tr("文字"), tr("{texts:,} 則", texts=sum(head.counts.values())) if head.counts else ""),
+        (tr("結果"), ", ".join(counts)),
         *((label, "" if number is None else f"{number:,}") for label, number in numbers),
-        ("費用", head.money),
-        ("花費時間", "" if head.seconds is None else duration_text(head.seconds)),
+        (tr("費用"), head.money),
+        (tr("花費時間"), "" if head.seconds is None else duration_text(head.seconds)),
     ]
     return [(label, one_line(text)) for label, text in pairs if text]
 
@@ -91,11 +97,11 @@ def value_text(value: object) -> str:
         case str():
             return value
         case bool():
-            return "是" if value else "否"
+            return tr("是") if value else tr("否")
         case float():
             return f"{value:.6g}"
         case list() | tuple() if all(isinstance(item, str) for item in value):
-            return "、".join(value)
+            return tr("、").join(value)
         case _:
             return json.dumps(value, ensure_ascii=False)
 
@@ -104,4 +110,5 @@ def shortened(text: str, most: int) -> str:
     """The text neutralised on one line; of a longer one the beginning, and how long it is."""
     if len(text) <= most:
         return one_line(text)
-    return f"{preview(one_line(text[: most * 2]), most)} (全文 {len(text):,} 字)"
+    beginning = preview(one_line(text[: most * 2]), most)
+    return tr("{beginning} (全文 {characters:,} 字)", beginning=beginning, characters=len(text))

@@ -8,14 +8,15 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, TextIO
 
+from core.language import marked, tr
 from utils.event_lines import KIND_TITLES
 from utils.export_rows import ExportHead, ExportRow, figures, shortened, value_text
 
 __all__ = ["defused", "plain", "row_object", "write_csv", "write_jsonl", "write_markdown"]
 
 _SHOWN_CHARACTERS: Final = 200
-_BEFORE: Final = ("編號", "行", "文字", "結果")
-_AFTER: Final = ("原因", "嘗試次數", "秒")
+_BEFORE: Final = (marked("編號"), marked("行"), marked("文字"), marked("結果"))
+_AFTER: Final = (marked("原因"), marked("嘗試次數"), marked("秒"))
 
 # What a spreadsheet takes for a formula: these characters (full-width too, which East Asian versions convert), also
 # behind white space that an import may trim, and the controls that can put them first. Apostrophes before them
@@ -70,7 +71,7 @@ def write_csv(file: TextIO, head: ExportHead, rows: Iterable[ExportRow]) -> int:
     for row in rows:
         count += 1
         values = [_cell(row.values.get(name)) for name in names]
-        before = (row.number, row.line, defused(row.text), KIND_TITLES[row.kind])
+        before = (row.number, row.line, defused(row.text), tr(KIND_TITLES[row.kind]))
         writer.writerow([*before, *values, defused(row.reason), row.attempts, round(row.seconds, 3)])
     return count
 
@@ -79,13 +80,13 @@ def write_markdown(file: TextIO, head: ExportHead, rows: Iterable[ExportRow]) ->
     """The figures as a list, then a table that nothing in a text can break. Long texts are cut, and say so."""
     file.write(f"# {_escaped(head.title)}\n\n")
     file.writelines(f"- {label}: {_escaped(text)}\n" for label, text in figures(head))
-    titles = ["編號", "文字", "結果", *(each.title for each in head.fields), "原因"]
+    titles = [tr("編號"), tr("文字"), tr("結果"), *(each.title for each in head.fields), tr("原因")]
     file.write(f"\n{_table_line(titles)}{_table_line(['---'] * len(titles), escape=False)}")
     count = 0
     for row in rows:
         count += 1
         values = (value_text(row.values.get(each.name)) for each in head.fields)
-        file.write(_table_line([f"{row.number}", row.text, KIND_TITLES[row.kind], *values, row.reason]))
+        file.write(_table_line([f"{row.number}", row.text, tr(KIND_TITLES[row.kind]), *values, row.reason]))
     return count
 
 
@@ -115,15 +116,16 @@ def _cell(value: object) -> str | int | float:
 
 def _column_titles(head: ExportHead) -> Iterator[str]:
     """All different, as readers by name need them: a field whose title is taken also shows its name."""
-    taken = {*_BEFORE, *_AFTER}
-    yield from _BEFORE
+    before, after = [tr(title) for title in _BEFORE], [tr(title) for title in _AFTER]
+    taken = {*before, *after}
+    yield from before
     for each in head.fields:
         title = each.title
         while title in taken:
             title += f" ({each.name})"
         taken.add(title)
         yield title
-    yield from _AFTER
+    yield from after
 
 
 def _table_line(cells: Iterable[str], *, escape: bool = True) -> str:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final, TextIO
 
 from core.errors import UsageError
+from core.language import marked, tr
 from utils.export_html import require_libraries, write_html
 from utils.export_rows import ExportField, ExportHead, ExportRow
 from utils.export_tables import write_csv, write_jsonl, write_markdown
@@ -17,7 +18,7 @@ from utils.safe_file import TargetExistsError, check_target, replacing
 
 __all__ = [
     "FORMATS", "ExportField", "ExportFormat", "ExportHead", "ExportRow", "TargetExistsError", "check_export", "export",
-    "format_of",
+    "format_of", "unknown_format_text",
 ]  # fmt: skip
 
 
@@ -42,10 +43,10 @@ class ExportFormat:
 
 FORMATS: Final[Mapping[str, ExportFormat]] = MappingProxyType(
     {
-        "jsonl": ExportFormat("JSONL (給程式, 完整)", ("jsonl", "ndjson"), write_jsonl),
-        "csv": ExportFormat("CSV (給試算表, 完整)", ("csv",), write_csv, bom=True),
-        "md": ExportFormat("Markdown (給人閱讀)", ("md", "markdown"), write_markdown),
-        "html": ExportFormat("HTML 報告 (有圖表)", ("html", "htm"), write_html, require_libraries),
+        "jsonl": ExportFormat(marked("JSONL (給程式, 完整)"), ("jsonl", "ndjson"), write_jsonl),
+        "csv": ExportFormat(marked("CSV (給試算表, 完整)"), ("csv",), write_csv, bom=True),
+        "md": ExportFormat(marked("Markdown (給人閱讀)"), ("md", "markdown"), write_markdown),
+        "html": ExportFormat(marked("HTML 報告 (有圖表)"), ("html", "htm"), write_html, require_libraries),
     }
 )
 
@@ -58,8 +59,15 @@ def format_of(path: Path, name: str | None = None) -> ExportFormat:
     for each in FORMATS.values():
         if name is None and suffix in each.suffixes:
             return each
-    asked = f"沒有這種輸出格式: {name}" if name is not None else f"看不出 {path.name} 要用哪一種輸出格式"
-    raise UsageError(neutralise(f"{asked}; 可用的有 {', '.join(FORMATS)}", keep_newlines=False))
+    raise UsageError(neutralise(unknown_format_text(path, name, FORMATS), keep_newlines=False))
+
+
+def unknown_format_text(path: Path, name: str | None, formats: Iterable[str]) -> str:
+    """That there is no such format, or none for that file; and which ones there are."""
+    known = ", ".join(formats)
+    if name is None:
+        return tr("看不出 {file} 要用哪一種輸出格式; 可用的有 {formats}", file=path.name, formats=known)
+    return tr("沒有這種輸出格式: {name}; 可用的有 {formats}", name=name, formats=known)
 
 
 def check_export(path: Path, name: str | None = None, *, overwrite: bool = False, inputs: Sequence[Path] = ()) -> None:

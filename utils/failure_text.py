@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.errors import ParallelProcessingError
+from core.language import tr
 
 __all__ = ["failure_text"]
 
@@ -12,5 +13,5 @@ def failure_text(error: Exception) -> str:
     if isinstance(error, ParallelProcessingError):
         return f"❌ {error.reason}" + (f"\n💡 {error.advice}" if error.advice else "")
     if isinstance(error, ImportError) and error.name:
-        return f"❌ 載入不了套件 {error.name}, 請執行 pip install -r requirements.txt 後重新啟動"
-    return f"❌ 程式發生未預期的錯誤 ({type(error).__name__}); 加上 --debug 重新啟動可看到細節"
+        return tr("❌ 載入不了套件 {name}, 請執行 pip install -r requirements.txt 後重新啟動", name=error.name)
+    return tr("❌ 程式發生未預期的錯誤 ({kind}); 加上 --debug 重新啟動可看到細節", kind=type(error).__name__)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from core.language import tr
 from utils.durations import Durations
 from utils.text_width import cell_width, fit, wrap_line
 
@@ -59,17 +60,25 @@ def histogram_lines(title: str, seconds: Iterable[float], *, width: int = 80, as
     """
     values = [max(value, 0.0) for value in seconds]
     if len(values) < _FEWEST:
-        shown = ", ".join(f"{value:.3f}" for value in sorted(values))
-        text = f"{shown} 秒 ({len(values)} 個, 太少, 看不出分布)" if values else "尚無資料"
-        return wrap_line(f"{title}: {text}", width)
-    histogram, figures = histogram_of(values), _percentiles(values)
-    scale = ", 對數刻度" if histogram.logarithmic else ""
-    told = [*((f"p{percent}", value) for percent, value in figures), ("最大", max(values))]
+        return wrap_line(_few_text(title, values), width)
+    histogram, figures, count = histogram_of(values), _percentiles(values), len(values)
+    if histogram.logarithmic:
+        head = tr("{title} ({count:,} 個, 秒, 對數刻度)", title=title, count=count)
+    else:
+        head = tr("{title} ({count:,} 個, 秒)", title=title, count=count)
+    told = ", ".join(f"p{percent} {value:,.3f}" for percent, value in figures)
     return [
-        *wrap_line(f"{title} ({len(values):,} 個, 秒{scale})", width),
+        *wrap_line(head, width),
         *_rows(histogram, figures, width, ascii_only=ascii_only),
-        *wrap_line(f"{_INDENT}{', '.join(f'{name} {value:,.3f}' for name, value in told)} 秒", width),
+        *wrap_line(_INDENT + tr("{percentiles}, 最大 {most:,.3f} 秒", percentiles=told, most=max(values)), width),
     ]
+
+
+def _few_text(title: str, values: Sequence[float]) -> str:
+    if not values:
+        return tr("{title}: 尚無資料", title=title)
+    shown = ", ".join(f"{value:.3f}" for value in sorted(values))
+    return tr("{title}: {values} 秒 ({count} 個, 太少, 看不出分布)", title=title, values=shown, count=len(values))
 
 
 def _percentiles(values: Sequence[float]) -> list[tuple[int, float]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypedDict
 
+from core.language import tr
+
 __all__ = ["FunctionStatistics", "performance_text"]
 
 
@@ -35,22 +37,25 @@ def performance_text(statistics: Iterable[FunctionStatistics]) -> str:
     """A paragraph for each function, the names as they are."""
     paragraphs = [_paragraph(one) for one in statistics]
     if not paragraphs:
-        return "📊 效能報告: 尚無資料"
-    return "\n\n".join(["📊 效能報告", *paragraphs])
+        return tr("📊 效能報告: 尚無資料")
+    return "\n\n".join([tr("📊 效能報告"), *paragraphs])
 
 
 def _paragraph(one: FunctionStatistics) -> str:
     lines = [
-        f"函式: {one['function']}",
-        f"  呼叫次數: {one['call_count']} (成功 {one['ok_count']}, 失敗 {one['failed_count']})",
-        f"  總時間: {one['total_time']:.3f} 秒",
-        f"  平均時間: {one['avg_time']:.3f} 秒",
-        f"  最小時間: {one['min_time']:.3f} 秒",
-        f"  最大時間: {one['max_time']:.3f} 秒",
-        f"  中位數: {one['median_time']:.3f} 秒",
-        f"  p50 / p95 / p99: {one['p50']:.3f} / {one['p95']:.3f} / {one['p99']:.3f} 秒",
-    ]
+        tr("函式: {name}", name=one["function"]),
+        tr(
+            "  呼叫次數: {calls} (成功 {succeeded}, 失敗 {failed})",
+            calls=one["call_count"], succeeded=one["ok_count"], failed=one["failed_count"],
+        ),
+        tr("  總時間: {seconds:.3f} 秒", seconds=one["total_time"]),
+        tr("  平均時間: {seconds:.3f} 秒", seconds=one["avg_time"]),
+        tr("  最小時間: {seconds:.3f} 秒", seconds=one["min_time"]),
+        tr("  最大時間: {seconds:.3f} 秒", seconds=one["max_time"]),
+        tr("  中位數: {seconds:.3f} 秒", seconds=one["median_time"]),
+        tr("  p50 / p95 / p99: {p50:.3f} / {p95:.3f} / {p99:.3f} 秒", p50=one["p50"], p95=one["p95"], p99=one["p99"]),
+    ]  # fmt: skip
     cpu, peak = one["cpu_seconds"], one["peak_memory"]
     if cpu is not None and peak is not None:
-        lines += [f"  CPU 秒: {cpu:.3f}", f"  記憶體峰值: {peak / 2**20:.1f} MiB"]
+        lines += [tr("  CPU 秒: {seconds:.3f}", seconds=cpu), tr("  記憶體峰值: {peak:.1f} MiB", peak=peak / 2**20)]
     return "\n".join(lines)

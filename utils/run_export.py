@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import Final, TextIO
 
 from core.errors import UsageError
+from core.language import marked
+from utils.exports import unknown_format_text
 from utils.neutralise import neutralise
 from utils.run_html import require_jinja, write_run_html
 from utils.run_items import RunHead, RunItem, head_of, items_of
@@ -50,13 +52,13 @@ class RunFormat:
 
 RUN_FORMATS: Final[Mapping[str, RunFormat]] = MappingProxyType(
     {
-        "md": RunFormat("Markdown (給人閱讀)", ("md", "markdown"), write_run_markdown),
-        "html": RunFormat("HTML 報告 (有時間軸)", ("html", "htm"), write_run_html, require_jinja),
-        "json": RunFormat("JSON (給程式, 完整, 一份文件)", ("json",), write_run_json),
-        "jsonl": RunFormat("JSONL (給程式, 完整, 一行一題)", ("jsonl", "ndjson"), write_run_jsonl),
-        "csv": RunFormat("CSV (給試算表, 完整)", ("csv",), write_run_csv, bom=True),
-        "svg": RunFormat("SVG (只有時間軸)", ("svg",), _write_svg),
-        "trace": RunFormat("Perfetto / Chrome 追蹤檔 (時間軸, 沒有回答)", ("trace.json", "trace"), write_trace),
+        "md": RunFormat(marked("Markdown (給人閱讀)"), ("md", "markdown"), write_run_markdown),
+        "html": RunFormat(marked("HTML 報告 (有時間軸)"), ("html", "htm"), write_run_html, require_jinja),
+        "json": RunFormat(marked("JSON (給程式, 完整, 一份文件)"), ("json",), write_run_json),
+        "jsonl": RunFormat(marked("JSONL (給程式, 完整, 一行一題)"), ("jsonl", "ndjson"), write_run_jsonl),
+        "csv": RunFormat(marked("CSV (給試算表, 完整)"), ("csv",), write_run_csv, bom=True),
+        "svg": RunFormat(marked("SVG (只有時間軸)"), ("svg",), _write_svg),
+        "trace": RunFormat(marked("Perfetto / Chrome 追蹤檔 (時間軸, 沒有回答)"), ("trace.json", "trace"), write_trace),
     }
 )
 
@@ -69,8 +71,7 @@ def run_format_of(path: Path, name: str | None = None) -> RunFormat:
     for suffix in sorted(suffixes, key=len, reverse=True):
         if name is None and path.name.lower().endswith(f".{suffix}"):
             return suffixes[suffix]
-    asked = f"沒有這種輸出格式: {name}" if name is not None else f"看不出 {path.name} 要用哪一種輸出格式"
-    raise UsageError(neutralise(f"{asked}; 可用的有 {', '.join(RUN_FORMATS)}", keep_newlines=False))
+    raise UsageError(neutralise(unknown_format_text(path, name, RUN_FORMATS), keep_newlines=False))
 
 
 def check_run_export(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Final, TextIO
+from typing import TextIO
 
 from core.errors import UsageError
+from core.language import tr
 from core.outcome import OutcomeKind
+from utils.html_page import page_parts
 from utils.neutralise import neutralise
 from utils.run_items import RunHead, RunItem
 from utils.run_tables import head_figures, item_facts
@@ -15,8 +16,6 @@ from utils.text_width import one_line
 from utils.timeline_svg import timeline_svg
 
 __all__ = ["require_jinja", "write_run_html"]
-
-_TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 
 
 def require_jinja() -> None:
@@ -27,19 +26,14 @@ def require_jinja() -> None:
         pass
     else:
         return
-    raise UsageError("HTML 報告需要套件 jinja2: 請執行 pip install jinja2, 或改存成 md、json、jsonl 或 csv")
+    raise UsageError(tr("HTML 報告需要套件 jinja2: 請執行 pip install jinja2, 或改存成 md、json、jsonl 或 csv"))
 
 
 def write_run_html(file: TextIO, head: RunHead, items: Iterable[RunItem]) -> int:
     """The page, escaped throughout; it loads nothing and runs no script. Returns how many items there were."""
-    import jinja2  # only for a report: it takes longer to load than the menu may take to appear
-
     listed = list(items)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    parts = environment.get_template("run.html").generate(
+    parts = page_parts(
+        "run.html",
         title=one_line(head.title),
         figures=head_figures(head),
         timeline=timeline_svg(listed, head),
@@ -56,6 +50,6 @@ def _shown(items: Sequence[RunItem]) -> Iterator[dict[str, object]]:
             "number": f"{item.number:,}",
             "question": neutralise(item.question),
             "answered": answered,
-            "text": neutralise(item.answer if answered else item.reason or "原因不明"),
+            "text": neutralise(item.answer if answered else item.reason or tr("原因不明")),
             "facts": item_facts(item),
         }

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from core.language import marked, tr, tr_n
 from core.outcome import AnswerSource, OutcomeKind
 from utils.event_lines import KIND_TITLES
 from utils.export_rows import shortened
@@ -21,10 +22,15 @@ __all__ = [
     "write_run_jsonl", "write_run_markdown",
 ]  # fmt: skip
 
-SOURCE_TITLES: Final = {AnswerSource.MODEL: "模型", AnswerSource.CACHE: "快取", AnswerSource.SHARED: "相同的問題"}
+SOURCE_TITLES: Final = {
+    AnswerSource.MODEL: marked("模型"),
+    AnswerSource.CACHE: marked("快取"),
+    AnswerSource.SHARED: marked("相同的問題"),
+}
 _COLUMNS: Final = (
-    "編號", "問題", "結果", "回答", "原因", "模型", "來源", "截斷", "送出 (秒)", "開始 (秒)", "結束 (秒)",
-    "限流等待 (秒)", "服務時間 (秒)", "嘗試次數", "輸入 tokens", "回答 tokens", "思考 tokens",
+    marked("編號"), marked("問題"), marked("結果"), marked("回答"), marked("原因"), marked("模型"), marked("來源"),
+    marked("截斷"), marked("送出 (秒)"), marked("開始 (秒)"), marked("結束 (秒)"), marked("限流等待 (秒)"),
+    marked("服務時間 (秒)"), marked("嘗試次數"), marked("輸入 tokens"), marked("回答 tokens"), marked("思考 tokens"),
 )  # fmt: skip
 _SHOWN_CHARACTERS: Final = 200
 _FENCE: Final = re.compile("`+")
@@ -75,34 +81,34 @@ def item_object(item: RunItem) -> dict[str, object]:
 
 def head_figures(head: RunHead) -> list[tuple[str, str]]:
     """The head as (label, text), for people; the texts are on one line each, and neutralised."""
-    counts = [f"{title} {head.counts[kind]:,}" for kind, title in KIND_TITLES.items() if head.counts.get(kind)]
-    tokens = head.tokens
+    counts = [f"{tr(title)} {head.counts[kind]:,}" for kind, title in KIND_TITLES.items() if head.counts.get(kind)]
+    tokens, factors = head.tokens, {"factor": head.speed_up, "limit": head.speed_up_limit}
     pairs = [
-        ("模型", head.model),
-        ("時間", f"{datetime.fromtimestamp(head.created, UTC).astimezone():%Y-%m-%d %H:%M (UTC%z)}"),
-        ("問題", f"{sum(head.counts.values()):,} 個"),
-        ("結果", ", ".join(counts)),
-        ("花費時間", f"{head.wall_seconds:,.2f} 秒"),
-        ("依序需要", f"{head.serial_seconds:,.2f} 秒"),
-        ("加速", f"{head.speed_up:.2f} 倍 (上限 {head.speed_up_limit:.2f} 倍)" if head.speed_up else ""),
-        ("輸入 tokens", f"{tokens.prompt_tokens:,}"),
-        ("輸出 tokens", f"{tokens.answer_tokens + tokens.thinking_tokens:,}"),
-        ("費用", head.money),
+        (tr("模型"), head.model),
+        (tr("時間"), f"{datetime.fromtimestamp(head.created, UTC).astimezone():%Y-%m-%d %H:%M (UTC%z)}"),
+        (tr("問題"), tr("{questions:,} 個", questions=sum(head.counts.values()))),
+        (tr("結果"), ", ".join(counts)),
+        (tr("花費時間"), tr("{seconds:,.2f} 秒", seconds=head.wall_seconds)),
+        (tr("依序需要"), tr("{seconds:,.2f} 秒", seconds=head.serial_seconds)),
+        (tr("加速"), tr("{factor:.2f} 倍 (上限 {limit:.2f} 倍)", **factors) if head.speed_up else ""),
+        (tr("輸入 tokens"), f"{tokens.prompt_tokens:,}"),
+        (tr("輸出 tokens"), f"{tokens.answer_tokens + tokens.thinking_tokens:,}"),
+        (tr("費用"), head.money),
     ]
     return [(label, one_line(text)) for label, text in pairs if text]
 
 
 def item_facts(item: RunItem) -> str:
     """What is known of an item besides its texts, on one line, neutralised."""
-    source = "" if item.source in (None, AnswerSource.MODEL) else f"來自{SOURCE_TITLES[item.source]}"
     facts = [
-        KIND_TITLES[item.kind],
+        tr(KIND_TITLES[item.kind]),
         one_line(item.model),
-        source,
-        f"{item.run_seconds:,.2f} 秒",
-        f"嘗試 {item.attempts:,} 次" if item.attempts else "",
+        tr("來自快取") if item.source is AnswerSource.CACHE else "",
+        tr("來自相同的問題") if item.source is AnswerSource.SHARED else "",
+        tr("{seconds:,.2f} 秒", seconds=item.run_seconds),
+        tr_n("嘗試 {count:,} 次", item.attempts) if item.attempts else "",
         f"{item.tokens.total_tokens:,} tokens" if item.tokens.total_tokens else "",
-        "到達輸出上限, 在此被截斷" if item.truncated else "",
+        tr("到達輸出上限, 在此被截斷") if item.truncated else "",
     ]
     return ", ".join(fact for fact in facts if fact)
 
@@ -129,7 +135,7 @@ def write_run_jsonl(file: TextIO, head: RunHead, items: Iterable[RunItem]) -> in
 def write_run_csv(file: TextIO, head: RunHead, items: Iterable[RunItem]) -> int:
     """A table for spreadsheets. Texts are quoted and defused, numbers stay numbers; nothing of an item is lost."""
     writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(_COLUMNS)
+    writer.writerow(map(tr, _COLUMNS))
     count = 0
     for item in items:
         count += 1
@@ -150,22 +156,27 @@ def write_run_markdown(file: TextIO, head: RunHead, items: Iterable[RunItem]) ->
         count += 1
         file.write(f"\n## {item.number}. {_escaped(item.question)}\n\n")
         if "\n" in item.question.strip() or len(item.question) > _SHOWN_CHARACTERS:
-            file.write(f"問題全文:\n\n{_fenced(item.question)}\n\n")
-        text = _fenced(item.answer) if item.kind is OutcomeKind.ANSWERED else f"原因: {_escaped(item.reason) or '不明'}"
-        file.write(f"{text}\n\n{_escaped(item_facts(item))}\n")
+            file.write(f"{tr('問題全文:')}\n\n{_fenced(item.question)}\n\n")
+        file.write(f"{_said(item)}\n\n{_escaped(item_facts(item))}\n")
     return count
+
+
+def _said(item: RunItem) -> str:
+    if item.kind is OutcomeKind.ANSWERED:
+        return _fenced(item.answer)
+    return tr("原因: {reason}", reason=_escaped(item.reason) or tr("不明"))
 
 
 def _cells(item: RunItem) -> Sequence[str | int | float]:
     return (
         item.number,
         defused(item.question),
-        KIND_TITLES[item.kind],
+        tr(KIND_TITLES[item.kind]),
         defused(item.answer),
         defused(item.reason),
         defused(item.model),
-        "" if item.source is None else SOURCE_TITLES[item.source],
-        "是" if item.truncated else "",
+        "" if item.source is None else tr(SOURCE_TITLES[item.source]),
+        tr("是") if item.truncated else "",
         item.submitted,
         "" if item.started is None else item.started,
         item.ended,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from core.errors import ParallelProcessingError, StorageError, UsageError
+from core.language import tr
 from utils.neutralise import neutralise
 
 __all__ = ["TargetExistsError", "check_target", "replacing"]
@@ -32,7 +33,7 @@ class TargetExistsError(UsageError):
     """The file is there and the caller did not say that it may be replaced; path is where it is."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"檔案已經存在: {_shown(path)}; 請換一個名稱, 或同意覆蓋它")
+        super().__init__(tr("檔案已經存在: {path}; 請換一個名稱, 或同意覆蓋它", path=_shown(path)))
         self.path = path
 
 
@@ -47,17 +48,17 @@ def check_target(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) ->
     with _explained(path):
         real = _followed(path)
         if not real.parent.is_dir():
-            raise UsageError(f"資料夾不存在: {_shown(real.parent)}; 請先建立它, 或換一個位置")
+            raise UsageError(tr("資料夾不存在: {path}; 請先建立它, 或換一個位置", path=_shown(real.parent)))
         try:
             there = real.lstat()
         except FileNotFoundError:
             return real
         if stat.S_ISDIR(there.st_mode):
-            raise UsageError(f"這是資料夾, 不是檔案: {_shown(path)}; 請加上檔名")
+            raise UsageError(tr("這是資料夾, 不是檔案: {path}; 請加上檔名", path=_shown(path)))
         if not stat.S_ISREG(there.st_mode):
-            raise UsageError(f"這不是一般的檔案: {_shown(path)}; 請換一個名稱")
+            raise UsageError(tr("這不是一般的檔案: {path}; 請換一個名稱", path=_shown(path)))
         if any(_same(there, each) for each in inputs):
-            raise UsageError(f"輸出檔就是輸入檔: {_shown(path)}; 請換一個名稱, 以免蓋掉原始資料")
+            raise UsageError(tr("輸出檔就是輸入檔: {path}; 請換一個名稱, 以免蓋掉原始資料", path=_shown(path)))
         if not overwrite:
             raise TargetExistsError(real)
         return real
@@ -192,7 +193,8 @@ def _followed(path: Path) -> Path:
         if links > _MOST_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         if _shared(current):
-            raise UsageError(f"這是別人也能寫入的資料夾裡的連結: {_shown(current / step)}; 請直接寫出真正的位置")
+            link = _shown(current / step)
+            raise UsageError(tr("這是別人也能寫入的資料夾裡的連結: {path}; 請直接寫出真正的位置", path=link))
         aim = Path(os.readlink(current / step))
         if aim.is_absolute():
             current = Path(aim.anchor)
@@ -230,19 +232,20 @@ def _explained(path: Path) -> Iterator[None]:
 def _explanation(error: OSError, path: Path) -> ParallelProcessingError:
     name = _shown(path)
     if error.errno in _FULL:
-        return StorageError(
-            f"磁碟已滿, 沒有寫完 {name}", advice="請清出空間後再存一次, 或存到別的磁碟; 原有的檔案沒有改動", full=True
-        )
+        advice = tr("請清出空間後再存一次, 或存到別的磁碟; 原有的檔案沒有改動")
+        return StorageError(tr("磁碟已滿, 沒有寫完 {path}", path=name), advice=advice, full=True)
     if error.errno in _NOT_ALLOWED:
-        return StorageError(f"沒有權限寫入 {name}", advice="請換一個可以寫入的資料夾")
+        return StorageError(tr("沒有權限寫入 {path}", path=name), advice=tr("請換一個可以寫入的資料夾"))
     if error.errno in _GONE:
-        return StorageError(f"資料夾不見了, 無法寫入 {name}", advice="請重新建立資料夾, 或換一個位置再存一次")
+        advice = tr("請重新建立資料夾, 或換一個位置再存一次")
+        return StorageError(tr("資料夾不見了, 無法寫入 {path}", path=name), advice=advice)
     if error.errno == errno.ENAMETOOLONG:
-        return UsageError(f"檔名太長: {name[:60]}…; 請換一個較短的名稱")
+        return UsageError(tr("檔名太長: {beginning}…; 請換一個較短的名稱", beginning=name[:60]))
     if error.errno == errno.ELOOP:
-        return UsageError(f"連結繞成一圈: {name}; 請直接寫出真正的位置")
+        return UsageError(tr("連結繞成一圈: {path}; 請直接寫出真正的位置", path=name))
     code = errno.errorcode.get(error.errno or 0, type(error).__name__)
-    return StorageError(f"無法寫入 {name} ({code})", advice="請檢查磁碟, 或換一個位置再存一次")
+    advice = tr("請檢查磁碟, 或換一個位置再存一次")
+    return StorageError(tr("無法寫入 {path} ({code})", path=name, code=code), advice=advice)
 
 
 def _shown(path: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from core.errors import UsageError
+from core.language import tr
 from utils.source_file import open_source, read_some, shown
 
 __all__ = ["EncodingGuess", "effective_encoding", "guess_encoding"]
@@ -116,9 +117,9 @@ def effective_encoding(encoding: str | None, head: bytes) -> str | None:
             return None
         if name in _WIDE or _PLAIN.decode(name, "surrogateescape") == _PLAIN.decode("ascii"):
             return name
-        trouble = f"不支援編碼 {encoding!r}, 請先把檔案轉成 UTF-8"
+        trouble = tr("不支援編碼 {encoding!r}, 請先把檔案轉成 UTF-8", encoding=encoding)
     except (LookupError, UnicodeError, ValueError):
-        trouble = f"不認得編碼 {encoding!r}, 請用 utf-8、utf-16、big5 或 gb18030 等名稱"
+        trouble = tr("不認得編碼 {encoding!r}, 請用 utf-8、utf-16、big5 或 gb18030 等名稱", encoding=encoding)
     raise UsageError(trouble)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from core.errors import UsageError
+from core.language import tr, tr_n
 from utils.neutralise import neutralise
 from utils.text_decoding import DecodedLine, LineDecoder, replaced_note
 
@@ -42,10 +43,10 @@ class ReadingAccount:
         self._told = 0
         self._untold = 0
 
-    def bad(self, line: int, reason: str, *, lines: int = 1) -> None:
-        """The record that begins in this line, and has so many, is not used, for this reason."""
+    def bad(self, note: str, *, lines: int = 1) -> None:
+        """A record of so many lines is not used; the note says where it is and why."""
         self.skipped += lines
-        self._tell(f"第 {line} 行{reason}, 已略過")
+        self._tell(note)
 
     def damaged(self, line: DecodedLine) -> None:
         """Some bytes of this line were no text."""
@@ -56,12 +57,12 @@ class ReadingAccount:
         """JSON's escapes can spell halves of characters, which no text file can hold."""
         if count:
             self.replaced += count
-            self._tell(f"第 {line} 行有 {count:,} 個不成對的代理字元, 已用 � 代替")
+            self._tell(tr_n("第 {line} 行有 {count:,} 個不成對的代理字元, 已用 � 代替", count, line=line))
 
     def close(self) -> None:
         """The end of the input: how many notes were held back."""
         if self._untold and self._on_note is not None:
-            self._on_note(f"另有 {self._untold:,} 處類似的問題, 不逐一列出")
+            self._on_note(tr_n("另有 {count:,} 處類似的問題, 不逐一列出", self._untold))
         self._untold = 0
 
     def _tell(self, note: str) -> None:
@@ -95,12 +96,15 @@ def open_source(path: Path, name: str) -> BinaryIO:
 def refuse_binary(head: bytes, name: str, *, encoding: str | None) -> None:
     """Raises UsageError where a file that begins so is no text. A single NUL does not make it one."""
     if head.startswith(_OFFICE):
-        raise UsageError(f"{name} 是 Office 或壓縮檔, 不是文字檔; 請在試算表軟體裡另存成 CSV (UTF-8) 再試一次")
+        trouble = tr("{name} 是 Office 或壓縮檔, 不是文字檔; 請在試算表軟體裡另存成 CSV (UTF-8) 再試一次", name=name)
+        raise UsageError(trouble)
     if head.startswith(_OTHER_BINARY):
-        raise UsageError(f"{name} 不是文字檔; 請給 TXT、CSV、TSV 或 JSONL 檔")
+        raise UsageError(tr("{name} 不是文字檔; 請給 TXT、CSV、TSV 或 JSONL 檔", name=name))
     wide = head.startswith(_UTF16_BOMS) if encoding is None else encoding.startswith("utf-16")
     if not wide and head.count(b"\0") > len(head) * _NUL_SHARE:
-        raise UsageError(f"{name} 不是文字檔, 或是沒有 BOM 的 UTF-16; 若是後者, 請指定編碼 utf-16-le 或 utf-16-be")
+        raise UsageError(
+            tr("{name} 不是文字檔, 或是沒有 BOM 的 UTF-16; 若是後者, 請指定編碼 utf-16-le 或 utf-16-be", name=name)
+        )
 
 
 def file_lines(
@@ -145,17 +149,18 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 def _not_a_file(mode: int, name: str) -> str:
     if stat.S_ISDIR(mode):
-        return f"{name} 是資料夾; 請給一個 TXT、CSV、TSV 或 JSONL 檔"
-    return f"{name} 是管線或裝置, 不能從頭再讀一次; 請先存成檔案, 或把檔名寫成 - 由標準輸入讀取"
+        return tr("{name} 是資料夾; 請給一個 TXT、CSV、TSV 或 JSONL 檔", name=name)
+    return tr("{name} 是管線或裝置, 不能從頭再讀一次; 請先存成檔案, 或把檔名寫成 - 由標準輸入讀取", name=name)
 
 
 def _read_failure(error: Exception, name: str) -> str:
     match error:
         case FileNotFoundError() | NotADirectoryError():
-            return f"找不到檔案 {name}; 請檢查路徑"
+            return tr("找不到檔案 {name}; 請檢查路徑", name=name)
         case PermissionError():
-            return f"沒有讀取 {name} 的權限; 請檢查檔案權限"
+            return tr("沒有讀取 {name} 的權限; 請檢查檔案權限", name=name)
         case IsADirectoryError():
             return _not_a_file(stat.S_IFDIR, name)
         case _:
-            return f"讀不了 {name} ({type(error).__name__}); 請確認路徑正確, 而且磁碟可以讀取"
+            kind = type(error).__name__
+            return tr("讀不了 {name} ({kind}); 請確認路徑正確, 而且磁碟可以讀取", name=name, kind=kind)

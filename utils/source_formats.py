@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from core.errors import UsageError
+from core.language import tr, tr_n
 from utils.source_file import MOST_CHARACTERS, ReadingAccount
 from utils.text_decoding import DecodedLine, clean_surrogates
 from utils.text_width import fit
@@ -72,7 +73,9 @@ def block_texts(lines: Iterable[DecodedLine]) -> Iterator[tuple[int, str]]:
             block.append(line.text)
             held += len(line.text) + 1
             if held > MOST_CHARACTERS:
-                raise UsageError(f"從第 {start} 行開始的段落超過 {MOST_CHARACTERS:,} 個字; 請用空行把它分開")
+                raise UsageError(
+                    tr("從第 {line} 行開始的段落超過 {most:,} 個字; 請用空行把它分開", line=start, most=MOST_CHARACTERS)
+                )
         elif block:
             yield start, "\n".join(block)
             block, held = [], 0
@@ -127,13 +130,13 @@ class CsvRecords(Iterator[tuple[int, list[str]]]):
         self._ended = True
 
     def _mismatch(self, start: int, end: int) -> None:
-        to = f"到第 {end} 行" if end > start else ""
-        self._account.bad(start, f"{to}的引號不成對", lines=end - start + 1)
+        note = tr("第 {line} 行的引號不成對, 已略過", line=start)
+        if end > start:
+            note = tr("第 {line} 行到第 {end} 行的引號不成對, 已略過", line=start, end=end)
+        self._account.bad(note, lines=end - start + 1)
 
 
-def csv_texts(
-    records: CsvRecords, column: str | None, name: str, account: ReadingAccount
-) -> Iterator[tuple[int, str]]:
+def csv_texts(records: CsvRecords, column: str | None, name: str, account: ReadingAccount) -> Iterator[tuple[int, str]]:
     """The cells of one column; the first record is the header. Raises UsageError where the column is not there."""
     header = next(records, None)
     if header is None:
@@ -142,7 +145,7 @@ def csv_texts(
     index, width = column_index(names, column, name), len(names)
     for start, record in records:
         if len(record) != width and (index >= len(record) or any(record[width:])):
-            account.bad(start, f"有 {len(record)} 欄, 標題列有 {width} 欄 (含逗號或引號的文字要用引號包住)")
+            account.bad(_uneven(start, len(record), width))
         elif text := record[index]:
             if not text.strip():
                 account.blank += 1
@@ -153,26 +156,37 @@ def csv_texts(
             account.blank += 1
 
 
+def _uneven(line: int, found: int, expected: int) -> str:
+    return tr(
+        "第 {line} 行有 {found} 欄, 標題列有 {expected} 欄 (含逗號或引號的文字要用引號包住), 已略過",
+        line=line, found=found, expected=expected,
+    )  # fmt: skip
+
+
 def column_index(names: Sequence[str], column: str | None, name: str) -> int:
     """Which column holds the texts. None: the only one, or one with a usual name. Raises UsageError, listing them."""
     folded = [each.strip().casefold() for each in names]
     if column is None:
         found = [0] if len(names) == 1 else next(([folded.index(k)] for k in _KNOWN_COLUMNS if k in folded), [])
-        trouble = f"{name} 有好幾欄, 請說出文字在哪一欄"
     else:
         exact = [index for index, each in enumerate(names) if each.strip() == column.strip()]
         found = exact or [index for index, each in enumerate(folded) if each == column.strip().casefold()]
-        trouble = f"{name} 裡沒有「{fit(column, _LISTED_COLUMNS)}」這一欄, 請從這些裡選一個"
-    if len(found) == 1:
-        return found[0]
+    if len(found) != 1:
+        raise UsageError(_no_column(names, column, name, len(found)))
+    return found[0]
+
+
+def _no_column(names: Sequence[str], column: str | None, name: str, found: int) -> str:
+    listed = _listed(names)
+    if column is None:
+        return tr("{name} 有好幾欄, 請說出文字在哪一欄: {columns}", name=name, columns=listed)
+    wanted = fit(column, _LISTED_COLUMNS)
     if found:
-        raise UsageError(f"{name} 有 {len(found)} 欄都叫「{fit(column or '', _LISTED_COLUMNS)}」, 請讓欄名各不相同")
-    raise UsageError(f"{trouble}: {_listed(names)}")
+        return tr_n("{name} 有 {count} 欄都叫「{column}」, 請讓欄名各不相同", found, name=name, column=wanted)
+    return tr("{name} 裡沒有「{column}」這一欄, 請從這些裡選一個: {columns}", name=name, column=wanted, columns=listed)
 
 
-def jsonl_texts(
-    lines: Iterable[DecodedLine], column: str | None, account: ReadingAccount
-) -> Iterator[tuple[int, str]]:
+def jsonl_texts(lines: Iterable[DecodedLine], column: str | None, account: ReadingAccount) -> Iterator[tuple[int, str]]:
     """The field of the object in each line, or the JSON string that the line is."""
     for line in lines:
         if not line.text.strip():
@@ -182,7 +196,7 @@ def jsonl_texts(
         if isinstance(value, dict) and column is not None:
             value = value.get(column)
         if not isinstance(value, str):
-            account.bad(line.number, _unusable(value, column))
+            account.bad(_unusable(line.number, value, column))
             continue
         text, lone = clean_surrogates(value)
         account.lone_surrogates(line.number, lone)
@@ -209,18 +223,26 @@ def json_column(value: object, name: str) -> str | None:
     return names[column_index(names, None, name)] if names else None
 
 
-def _unusable(value: object, column: str | None) -> str:
+def _unusable(line: int, value: object, column: str | None) -> str:
     if value is NOT_JSON:
-        return "不是完整的 JSON"
-    if column is None or value is None:
-        return "不是 JSON 字串" if column is None else f"沒有「{fit(column, _LISTED_COLUMNS)}」這個欄位"
-    return f"的「{fit(column, _LISTED_COLUMNS)}」不是文字"
+        return tr("第 {line} 行不是完整的 JSON, 已略過", line=line)
+    if column is None:
+        return tr("第 {line} 行不是 JSON 字串, 已略過", line=line)
+    name = fit(column, _LISTED_COLUMNS)
+    if value is None:
+        return tr("第 {line} 行沒有「{column}」這個欄位, 已略過", line=line, column=name)
+    return tr("第 {line} 行的「{column}」不是文字, 已略過", line=line, column=name)
 
 
 def _unclosed(line: int) -> str:
-    return f"從第 {line} 行開始的一筆資料沒有結束 (引號沒有關閉, 或超過 {MOST_CHARACTERS:,} 個字); 請修正那一行再試一次"
+    return tr(
+        "從第 {line} 行開始的一筆資料沒有結束 (引號沒有關閉, 或超過 {most:,} 個字); 請修正那一行再試一次",
+        line=line, most=MOST_CHARACTERS,
+    )  # fmt: skip
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f"… 等 {len(names):,} 欄" if len(names) > _MOST_LISTED else ""
-    return "、".join(fit(each, _LISTED_COLUMNS) for each in names[:_MOST_LISTED]) + more
+    listed = tr("、").join(fit(each, _LISTED_COLUMNS) for each in names[:_MOST_LISTED])
+    if len(names) <= _MOST_LISTED:
+        return listed
+    return tr("{columns}… 等 {count:,} 欄", columns=listed, count=len(names))

@@ -11,6 +11,7 @@ from typing import Final
 
 from core.bulk import TextItem
 from core.errors import StorageError
+from core.language import tr
 from utils.text_source import TextSource
 
 __all__ = ["SourcePreview", "look_at"]
@@ -113,8 +114,8 @@ class _KeySet:
             return self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (key,)).rowcount > 0
         except sqlite3.Error as error:
             full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
-        what = "暫存空間已滿" if full else "暫存檔無法寫入"
-        raise StorageError(f"{what}, 數不完這份輸入", advice="請清出暫存資料夾 (TMPDIR) 的空間後再試一次", full=full)
+        trouble = tr("暫存空間已滿, 數不完這份輸入") if full else tr("暫存檔無法寫入, 數不完這份輸入")
+        raise StorageError(trouble, advice=tr("請清出暫存資料夾 (TMPDIR) 的空間後再試一次"), full=full)
 
     def close(self) -> None:
         self._database.close()

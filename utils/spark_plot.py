@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from core.errors import UsageError
+from core.language import marked, tr
 from utils.cost_text import duration_text
 from utils.limiter_text import count_text
 from utils.text_width import cell_width
@@ -18,7 +19,7 @@ _ASCII: Final = " _.:-=+*#"
 _FULL: Final = len(_BLOCKS) - 1
 _HIGHEST: Final = 4
 _FEWEST_COLUMNS: Final = 8
-_NOW: Final = "現在"
+_NOW: Final = marked("現在")
 
 
 def spark_plot(
@@ -98,11 +99,11 @@ def _drawn(levels: Sequence[int], height: int, blocks: str) -> list[str]:
 
 def _times(span: float, columns: int) -> str:
     """The row of times, as far as it has room."""
-    begin = f"{duration_text(span)}前" if span > 0 else ""
-    gap = columns - cell_width(begin) - cell_width(_NOW)
+    now, begin = tr(_NOW), tr("{duration}前", duration=duration_text(span)) if span > 0 else ""
+    gap = columns - cell_width(begin) - cell_width(now)
     if gap >= 1:
-        return begin + " " * gap + _NOW
-    return _right(_NOW, columns) if columns >= cell_width(_NOW) else ""
+        return begin + " " * gap + now
+    return _right(now, columns) if columns >= cell_width(now) else ""
 
 
 def _right(text: str, columns: int) -> str:

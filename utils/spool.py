@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from core.errors import StorageError, UsageError
+from core.language import tr
 from core.private_folder import make_private_folder
 from utils.neutralise import neutralise
 
@@ -71,18 +72,20 @@ def _read(stream: _Bytes) -> bytes:
     try:
         data = stream.read(_CHUNK)
     except (OSError, ValueError) as error:
-        trouble = f"讀不了標準輸入 ({type(error).__name__}); 請先存成檔案再試一次"
+        trouble = tr("讀不了標準輸入 ({kind}); 請先存成檔案再試一次", kind=type(error).__name__)
     else:
         if data is not None:
             return data
-        trouble = "標準輸入不等資料就回來了 (非阻塞模式); 請先存成檔案再試一次"
+        trouble = tr("標準輸入不等資料就回來了 (非阻塞模式); 請先存成檔案再試一次")
     raise UsageError(trouble)
 
 
 def _explanation(error: OSError, directory: Path) -> StorageError:
     where = neutralise(str(directory), keep_newlines=False)
     if error.errno in _FULL:
-        return StorageError(f"磁碟已滿, 輸入存不進 {where}", advice="請清出空間後再試一次", full=True)
+        advice = tr("請清出空間後再試一次")
+        return StorageError(tr("磁碟已滿, 輸入存不進 {path}", path=where), advice=advice, full=True)
     if isinstance(error, PermissionError):
-        return StorageError(f"沒有權限寫入 {where}", advice="請檢查資料夾的權限")
-    return StorageError(f"輸入存不進 {where} ({type(error).__name__})", advice="請檢查磁碟與資料夾")
+        return StorageError(tr("沒有權限寫入 {path}", path=where), advice=tr("請檢查資料夾的權限"))
+    trouble = tr("輸入存不進 {path} ({kind})", path=where, kind=type(error).__name__)
+    return StorageError(trouble, advice=tr("請檢查磁碟與資料夾"))

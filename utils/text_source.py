@@ -11,6 +11,7 @@ from typing import BinaryIO, Final, get_args
 
 from core.bulk import TextItem
 from core.errors import UsageError
+from core.language import tr
 from utils.source_encoding import effective_encoding
 from utils.source_file import ReadingAccount, file_lines, open_source, read_some, refuse_binary, shown
 from utils.source_formats import (
@@ -123,7 +124,9 @@ class TextSource:
         column = self.options.column
         if self.options.format in ("lines", "blocks"):
             if column is not None:
-                raise UsageError(f"{self.name} 一行 (或一段) 就是一則文字, 沒有欄位可選; 請改用 CSV、TSV 或 JSONL")
+                raise UsageError(
+                    tr("{name} 一行 (或一段) 就是一則文字, 沒有欄位可選; 請改用 CSV、TSV 或 JSONL", name=self.name)
+                )
             return None
         account = ReadingAccount()
         with open_source(self.path, self.name) as file:
@@ -132,7 +135,7 @@ class TextSource:
                 return column if column is not None else self._json_column(lines)
             header = next(CsvRecords(lines, self._dialect, account), None)
         if header is None:
-            raise UsageError(f"{self.name} 是空的; 請給第一行是標題列的檔案")
+            raise UsageError(tr("{name} 是空的; 請給第一行是標題列的檔案", name=self.name))
         return header[1][column_index(header[1], column, self.name)].strip()
 
     def _json_column(self, lines: Iterator[DecodedLine]) -> str | None:
@@ -158,7 +161,7 @@ def _format(suffix: str, lines: Sequence[str], name: str) -> SourceFormat:
     if judged and all(isinstance(json_value(line), dict | str) for line in judged):
         return "jsonl"
     if suffix == ".json":
-        raise UsageError(f"{name} 不是一行一個物件的 JSON; 請改存成 JSONL (每行一個物件或字串)")
+        raise UsageError(tr("{name} 不是一行一個物件的 JSON; 請改存成 JSONL (每行一個物件或字串)", name=name))
     return "csv" if _looks_like_table(judged) else "lines"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from core.language import marked, tr, tr_n
 from core.outcome import AnswerSource, OutcomeKind
 from utils.event_lines import KIND_TITLES
 from utils.run_items import RunHead, RunItem
@@ -18,14 +19,16 @@ __all__ = ["MOST_ROWS", "ORDER_NOTE", "PHASE_TITLES", "comparison_lines", "note_
 
 MOST_ROWS: Final = 40
 PHASE_TITLES: Final[Mapping[Phase, str]] = {
-    Phase.QUEUE: "排隊",
-    Phase.LIMITER: "限流等待",
-    Phase.OTHER: "其他 (重試前的等待, 等相同的問題)",
-    Phase.SERVICE: "詢問模型",
+    Phase.QUEUE: marked("排隊"),
+    Phase.LIMITER: marked("限流等待"),
+    Phase.OTHER: marked("其他 (重試前的等待, 等相同的問題)"),
+    Phase.SERVICE: marked("詢問模型"),
 }
-ORDER_NOTE: Final = "排隊的起訖是量到的; 其餘各段只知道總和, 依圖例的順序畫出"
-_SHORT_TITLES: Final = {**PHASE_TITLES, Phase.LIMITER: "限流", Phase.OTHER: "其他", Phase.SERVICE: "詢問"}
-_SOURCES: Final = {AnswerSource.CACHE: "快取", AnswerSource.SHARED: "共用"}
+ORDER_NOTE: Final = marked("排隊的起訖是量到的; 其餘各段只知道總和, 依圖例的順序畫出")
+_SHORT_TITLES: Final = {
+    **PHASE_TITLES, Phase.LIMITER: marked("限流"), Phase.OTHER: marked("其他"), Phase.SERVICE: marked("詢問"),
+}  # fmt: skip
+_SOURCES: Final = {AnswerSource.CACHE: marked("快取"), AnswerSource.SHARED: marked("共用")}
 _FEWEST_COLUMNS: Final = 10
 _LONGEST_LABEL: Final = 200  # characters; fit would measure all of a question that fills a book
 
@@ -64,8 +67,8 @@ def timeline_lines(items: Sequence[RunItem], head: RunHead, *, width: int = 80, 
         lines.append(f"{pad(start, before)}{edge}{row.draw(sheet)}{edge}{sides}".rstrip())
     lines.append(" " * (before + 1) + axis(span, sheet.columns))
     marks = marks_of(ascii_only=ascii_only)
-    legend = [f"{marks[phase]} {PHASE_TITLES[phase]}" for phase in Phase]
-    return [*lines, *_flow(legend, "  ", width), *_flow([part for part in (note, ORDER_NOTE) if part], "; ", width)]
+    legend = [f"{marks[phase]} {tr(PHASE_TITLES[phase])}" for phase in Phase]
+    return [*lines, *_flow(legend, "  ", width), *_flow([part for part in (note, tr(ORDER_NOTE)) if part], "; ", width)]
 
 
 def comparison_lines(head: RunHead, *, width: int = 80, ascii_only: bool = False) -> list[str]:
@@ -74,34 +77,37 @@ def comparison_lines(head: RunHead, *, width: int = 80, ascii_only: bool = False
     if wall <= 0 or serial <= 0:
         return []
     most, mark = max(wall, serial), "#" if ascii_only else "█"
-    texts = [f" {seconds_text(value, most)} 秒" for value in (wall, serial)]
-    columns = width - max(map(cell_width, texts)) - cell_width("並行 ")
+    names, texts = (tr("並行"), tr("依序")), [_seconds(value, most) for value in (wall, serial)]
+    named = max(map(cell_width, names))
+    columns = width - max(map(cell_width, texts)) - named - 2
     bars = [mark * max(round(value / most * columns), 1) for value in (wall, serial)]
-    lines = [fit(f"{name} {bar}{text}", width) for name, bar, text in zip(("並行", "依序"), bars, texts, strict=True)]
-    limit = f"上限 {head.speed_up_limit:.2f} 倍 (取決於最慢的 {seconds_text(longest, most)} 秒)"
-    return [*lines, *_flow([f"加速 {head.speed_up:.2f} 倍", limit], "; ", width)]
+    drawn = [f"{pad(name, named)} {bar} {text}" for name, bar, text in zip(names, bars, texts, strict=True)]
+    lines = [line if cell_width(line) <= width else fit(line, width) for line in drawn]
+    slowest = seconds_text(longest, most)
+    limit = tr("上限 {limit:.2f} 倍 (取決於最慢的 {seconds} 秒)", limit=head.speed_up_limit, seconds=slowest)
+    return [*lines, *_flow([tr("加速 {factor:.2f} 倍", factor=head.speed_up), limit], "; ", width)]
 
 
 def note_of(item: RunItem) -> str:
     """What is particular about how the item ended, in a word; mostly nothing."""
     if item.kind is not OutcomeKind.ANSWERED:
-        return KIND_TITLES[item.kind]
-    return "" if item.source is None else _SOURCES.get(item.source, "")
+        return tr(KIND_TITLES[item.kind])
+    return tr(_SOURCES[item.source]) if item.source in _SOURCES else ""
 
 
 def _rows(items: Sequence[RunItem]) -> tuple[str, list[_Row], str]:
     """The title, the rows, and a note on how to read them."""
+    title = tr_n("📊 時間軸 ({count:,} 個任務)", len(items))
     if len(items) <= MOST_ROWS:
-        return f"📊 時間軸 ({len(items):,} 個任務)", _task_rows(items), ""
-    title = f"📊 時間軸 ({len(items):,} 個任務"
+        return title, _task_rows(items), ""
     stretches = [stretch for item in items for stretch in stretches_of(item)]
     lanes = _lanes(items)
     if len(lanes) > MOST_ROWS:
-        note = "每列是同時在這個階段的任務數, 每格取其中最多的時候"
-        return f"{title})", [_course_row(stretches, phase) for phase in Phase], note
+        note = tr("每列是同時在這個階段的任務數, 每格取其中最多的時候")
+        return title, [_course_row(stretches, phase) for phase in Phase], note
     rows = [_course_row(stretches, Phase.QUEUE), *(_lane_row(number, lane) for number, lane in enumerate(lanes, 1))]
-    note = "通道只為了畫圖, 同一通道的任務不重疊; 每格是其中佔最久的一種"
-    return f"{title}, 排成 {len(lanes):,} 個通道)", rows, note
+    title = tr_n("📊 時間軸 ({count:,} 個任務, 排成 {lanes:,} 個通道)", len(items), lanes=len(lanes))
+    return title, rows, tr("通道只為了畫圖, 同一通道的任務不重疊; 每格是其中佔最久的一種")
 
 
 def _task_rows(items: Sequence[RunItem]) -> list[_Row]:
@@ -112,7 +118,7 @@ def _task_rows(items: Sequence[RunItem]) -> list[_Row]:
         _Row(
             one_line(item.question[:_LONGEST_LABEL]),
             partial(task_bar, item),
-            (f"{seconds_text(item.run_seconds, most)} 秒", *([note] if any(notes) else [])),
+            (_seconds(item.run_seconds, most), *([note] if any(notes) else [])),
             f"{item.number:>{digits}} ",
         )
         for item, note in zip(items, notes, strict=True)
@@ -131,13 +137,15 @@ def _lanes(items: Sequence[RunItem]) -> list[list[RunItem]]:
 
 def _lane_row(number: int, lane: Sequence[RunItem]) -> _Row:
     stretches = [each for item in lane for each in stretches_of(item) if each.phase is not Phase.QUEUE]
-    return _Row(f"通道 {number:,}", lambda sheet: bar(stretches, sheet), (f"{len(lane):,} 個",))
+    after = (tr_n("{count:,} 個", len(lane)),)
+    return _Row(tr("通道 {number:,}", number=number), lambda sheet: bar(stretches, sheet), after)
 
 
 def _course_row(stretches: Iterable[Stretch], phase: Phase) -> _Row:
     course = course_of(each for each in stretches if each.phase is phase)
     most = max((count for _, count in course), default=0)
-    return _Row(_SHORT_TITLES[phase], lambda sheet: course_bar(course, most, sheet), (f"最多 {most:,}",))
+    after = (tr("最多 {count:,}", count=most),)
+    return _Row(tr(_SHORT_TITLES[phase]), lambda sheet: course_bar(course, most, sheet), after)
 
 
 def _margins(rows: Sequence[_Row], width: int) -> tuple[int, list[int]]:
@@ -159,6 +167,10 @@ def _flow(parts: Iterable[str], between: str, width: int) -> list[str]:
         else:
             lines += wrap_line(part, width)
     return lines
+
+
+def _seconds(value: float, most: float) -> str:
+    return tr("{seconds} 秒", seconds=seconds_text(value, most))
 
 
 def _right(text: str, columns: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from core.language import tr
 from utils.run_items import RunItem
 from utils.run_phases import Phase, Stretch, stretches_of
 from utils.text_width import cell_width, fit
@@ -79,7 +80,7 @@ def course_bar(course: Sequence[tuple[float, int]], most: int, sheet: Sheet) -> 
 
 def axis(span: float, columns: int) -> str:
     """The times at the beginning, in the middle and at the end, as far as there is room."""
-    end, middle = f"{seconds_text(span, span)} 秒", seconds_text(span / 2, span)
+    end, middle = tr("{seconds} 秒", seconds=seconds_text(span, span)), seconds_text(span / 2, span)
     if columns < cell_width(end) + 2:
         return fit(end, columns)
     line = "0" + " " * (columns - 1 - cell_width(end))

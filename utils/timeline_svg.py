@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
+from core.language import tr, tr_n
 from utils.neutralise import neutralise
 from utils.run_items import RunHead, RunItem
 from utils.run_phases import Phase, Stretch, course_of, lanes_of, span_of, stretches_of
@@ -58,7 +59,8 @@ def timeline_svg(items: Sequence[RunItem], head: RunHead) -> str:
     lanes = 1 + max(lanes_of(_taken(items)), default=-1) if grouped else len(items)
     bottom = _TOP + _ROW * lanes + (_COURSE + _ROW if grouped else 0)
     height = bottom + 132
-    title = f"時間軸: {len(items):,} 個任務, {seconds_text(head.wall_seconds, head.wall_seconds)} 秒"
+    seconds = seconds_text(head.wall_seconds, head.wall_seconds)
+    title = tr_n("時間軸: {count:,} 個任務, {seconds} 秒", len(items), seconds=seconds)
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="tl" role="img" viewBox="0 0 {_WIDTH} {height}" '
@@ -82,7 +84,7 @@ def _task_rows(items: Iterable[RunItem], span: float) -> Iterator[str]:
         note = note_of(item)
         yield _text(8, top + _BAR, label)
         yield _task(item, top, span)
-        seconds = f"{seconds_text(item.run_seconds, span)} 秒"
+        seconds = tr("{seconds} 秒", seconds=seconds_text(item.run_seconds, span))
         yield _text(_LEFT + _PLOT + 8, top + _BAR, f"{seconds} {note}".rstrip(), "soft")
 
 
@@ -92,7 +94,7 @@ def _lane_rows(items: Sequence[RunItem], span: float) -> Iterator[str]:
     taken = [item for item in items if item.started is not None]
     lanes = lanes_of(_taken(items))
     for lane in range(max(lanes, default=-1) + 1):
-        yield _text(8, top + lane * _ROW + _BAR, f"通道 {lane + 1:,}", "soft")
+        yield _text(8, top + lane * _ROW + _BAR, tr("通道 {number:,}", number=lane + 1), "soft")
     for lane, item in zip(lanes, taken, strict=True):
         yield _task(item, top + lane * _ROW, span, queued=False)
 
@@ -119,7 +121,7 @@ def _rectangle(stretch: Stretch, top: float, span: float) -> str:
 def _queue_course(items: Iterable[RunItem], span: float) -> Iterator[str]:
     course = course_of(each for item in items for each in stretches_of(item) if each.phase is Phase.QUEUE)
     most = max((count for _, count in course), default=0)
-    yield _text(8, _TOP + _COURSE, f"排隊 (最多 {most:,})", "soft")
+    yield _text(8, _TOP + _COURSE, tr("排隊 (最多 {count:,})", count=most), "soft")
     base, steps = _TOP + _COURSE, []
     for instant, count in course:
         steps.append(f"H{_place(instant, span):.2f}V{base - count / most * _COURSE:.1f}")
@@ -134,32 +136,35 @@ def _grid(span: float, bottom: float) -> Iterator[str]:
         left = _place(number * step, span)
         yield f'<line class="grid" x1="{left:.2f}" x2="{left:.2f}" y1="{_TOP - 6}" y2="{bottom}"/>'
         yield _text(left, _TOP - 10, f"{number * step:g}", "soft middle")
-    yield _text(_WIDTH - 8, _TOP - 10, "秒", "soft end")
+    yield _text(_WIDTH - 8, _TOP - 10, tr("秒"), "soft end")
 
 
 def _comparison(head: RunHead, top: float) -> Iterator[str]:
     most = max(head.wall_seconds, head.serial_seconds)
     if head.wall_seconds <= 0 or head.serial_seconds <= 0:
         return
-    for place, (name, value) in enumerate((("並行", head.wall_seconds), ("依序", head.serial_seconds))):
+    for place, (name, value) in enumerate(((tr("並行"), head.wall_seconds), (tr("依序"), head.serial_seconds))):
         line = top + place * _ROW
         yield _text(_LEFT - 8, line + _BAR, name, "end")
         size = f'width="{max(value / most * _PLOT, 0.75):.2f}" height="{_BAR}"'
         yield f'<rect class="service" x="{_LEFT}" y="{line + 2}" {size}/>'
-        yield _text(_LEFT + _PLOT + 8, line + _BAR, f"{seconds_text(value, most)} 秒", "soft")
-    limit = f"上限 {head.speed_up_limit:.2f} 倍, 取決於最慢的 {seconds_text(head.longest_seconds, most)} 秒"
-    yield _text(_LEFT, top + 2 * _ROW + _BAR, f"加速 {head.speed_up:.2f} 倍 ({limit})")
+        yield _text(_LEFT + _PLOT + 8, line + _BAR, tr("{seconds} 秒", seconds=seconds_text(value, most)), "soft")
+    gain = tr(
+        "加速 {factor:.2f} 倍 (上限 {limit:.2f} 倍, 取決於最慢的 {seconds} 秒)",
+        factor=head.speed_up, limit=head.speed_up_limit, seconds=seconds_text(head.longest_seconds, most),
+    )  # fmt: skip
+    yield _text(_LEFT, top + 2 * _ROW + _BAR, gain)
 
 
 def _legend(top: float) -> Iterator[str]:
     left = 8.0
-    for phase, title in PHASE_TITLES.items():
-        height = _HEIGHTS[phase]
+    for phase, message in PHASE_TITLES.items():
+        title, height = tr(message), _HEIGHTS[phase]
         y = top - _BAR / 2 + (_BAR - height) / 2 - 4
         yield f'<rect class="{phase.value}" x="{left}" y="{y:.1f}" width="24" height="{height}"/>'
         yield _text(left + 30, top, title)
         left += 60 + 7 * cell_width(title)
-    yield _text(8, top + 20, ORDER_NOTE, "soft")
+    yield _text(8, top + 20, tr(ORDER_NOTE), "soft")
 
 
 def _place(instant: float, span: float) -> float:

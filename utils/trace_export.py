@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TextIO
 
+from core.language import marked, tr
 from utils.event_lines import KIND_TITLES
 from utils.neutralise import json_line
 from utils.run_items import RunHead, RunItem
@@ -17,7 +18,11 @@ __all__ = ["trace_events", "write_trace"]
 
 _WORK: Final = 1
 _QUEUE: Final = 2
-_NAMES: Final = {Phase.QUEUE: "排隊", Phase.LIMITER: "限流等待", Phase.OTHER: "其他", Phase.SERVICE: "詢問模型"}
+_NAMES: Final = {
+    Phase.LIMITER: marked("限流等待"),
+    Phase.OTHER: marked("其他"),
+    Phase.SERVICE: marked("詢問模型"),
+}
 _NAME_CHARACTERS: Final = 80
 _MICROSECONDS: Final = 1e6
 
@@ -26,7 +31,7 @@ def write_trace(file: TextIO, head: RunHead, items: Iterable[RunItem]) -> int:
     """One JSON object with an event a line; returns how many items there were."""
     listed = list(items)
     file.write('{"displayTimeUnit": "ms",\n')
-    file.write(f'"otherData": {json_line({**head_object(head), "note": ORDER_NOTE})},\n"traceEvents": [')
+    file.write(f'"otherData": {json_line({**head_object(head), "note": tr(ORDER_NOTE)})},\n"traceEvents": [')
     between = "\n"
     for event in trace_events(listed):
         file.write(between + json_line(event))
@@ -48,8 +53,8 @@ def trace_events(items: Sequence[RunItem]) -> Iterator[dict[str, Any]]:
     waits = [(item, each) for item in items for each in stretches_of(item) if each.phase is Phase.QUEUE]
     waited = [(_instant(wait.begin), _instant(wait.end)) for _, wait in waits]
     queue_tracks = lanes_of(waited)
-    yield from _metadata(_WORK, "任務", tracks)
-    yield from _metadata(_QUEUE, "排隊", queue_tracks)
+    yield from _metadata(_WORK, tr("任務"), [tr("任務 {number}", number=number) for number in _numbers(tracks)])
+    yield from _metadata(_QUEUE, tr("排隊"), [tr("排隊 {number}", number=number) for number in _numbers(queue_tracks)])
     for track, (span, item) in sorted(zip(tracks, taken, strict=True), key=lambda pair: (pair[0], pair[1][0])):
         yield _slice(_WORK, track, span, _name(item), "task", _facts(item))
         for stretch in stretches_of(item):
@@ -58,23 +63,28 @@ def trace_events(items: Sequence[RunItem]) -> Iterator[dict[str, Any]]:
     for track, span, (item, _) in sorted(zip(queue_tracks, waited, waits, strict=True), key=lambda wait: wait[:2]):
         if span[0] < span[1]:
             yield _slice(_QUEUE, track, span, _name(item), Phase.QUEUE.value, {"number": item.number})
+    waiting, tasks = tr("排隊中"), tr("任務")
     for instant, count in course_of(wait for _, wait in waits):
-        yield {"name": "排隊中", "ph": "C", "pid": _QUEUE, "ts": _instant(instant), "args": {"任務": count}}
+        yield {"name": waiting, "ph": "C", "pid": _QUEUE, "ts": _instant(instant), "args": {tasks: count}}
 
 
 def _part(track: int, stretch: Stretch) -> Iterator[dict[str, Any]]:
     span = _instant(stretch.begin), _instant(stretch.end)
     if span[0] < span[1]:
-        yield _slice(_WORK, track, span, _NAMES[stretch.phase], stretch.phase.value, {})
+        yield _slice(_WORK, track, span, tr(_NAMES[stretch.phase]), stretch.phase.value, {})
 
 
-def _metadata(group: int, name: str, tracks: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _numbers(tracks: Sequence[int]) -> range:
+    return range(1, max(tracks, default=-1) + 2)
+
+
+def _metadata(group: int, name: str, tracks: Iterable[str]) -> Iterator[dict[str, Any]]:
     yield {"name": "process_name", "ph": "M", "pid": group, "tid": 0, "args": {"name": name}}
     yield {"name": "process_sort_index", "ph": "M", "pid": group, "tid": 0, "args": {"sort_index": group}}
-    for track in range(max(tracks, default=-1) + 1):
-        common = {"ph": "M", "pid": group, "tid": track + 1}
-        yield {"name": "thread_name", **common, "args": {"name": f"{name} {track + 1}"}}
-        yield {"name": "thread_sort_index", **common, "args": {"sort_index": track + 1}}
+    for number, track in enumerate(tracks, 1):
+        common = {"ph": "M", "pid": group, "tid": number}
+        yield {"name": "thread_name", **common, "args": {"name": track}}
+        yield {"name": "thread_sort_index", **common, "args": {"sort_index": number}}
 
 
 def _slice(
@@ -89,7 +99,7 @@ def _facts(item: RunItem) -> dict[str, Any]:
     """What may be read beside a slice. No answer: a trace is shared more lightly than an export."""
     return {
         "number": item.number,
-        "result": KIND_TITLES[item.kind],
+        "result": tr(KIND_TITLES[item.kind]),
         "reason": _line(item.reason),
         "model": _line(item.model),
         "source": None if item.source is None else item.source.value,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from core.bulk import BatchSpec, BulkEnd, BulkProgress, TextItem
 from core.clock import SYSTEM_CLOCK, Clock
 from core.cost import RunEstimate
+from core.language import tr, tr_n
 from core.outcome import Missing, OutcomeKind
 from core.parallel_executor import ParallelTask
 from core.scope import Scope
@@ -133,7 +134,8 @@ class BulkJob:
         model, timeout = self._engine.chat_model(), self._engine.settings.query_timeout
         tasks = [
             ParallelTask(
-                f"check_{number}", f"抽查 {number}", BulkRequest(model, self.analysis, group, record).ask,
+                f"check_{number}", tr("抽查 {number}", number=number),
+                BulkRequest(model, self.analysis, group, record).ask,
                 timeout=timeout + len(group), scoped=True,
             )
             for number, group in enumerate(groups, 1)
@@ -178,13 +180,8 @@ class BulkJob:
         """What look() found, and what asking the rest will take."""
         assert self.preview is not None
         preview = self.preview
-        text = preview_text(
-            [item.text for item in preview.rows],
-            {"文字": preview.texts, "重複": preview.twins, "先前完成": preview.done, "空白": preview.blank,
-             "略過": preview.skipped, "要問": preview.to_ask},
-            width=width,
-        )  # fmt: skip
-        return f"{text}\n{estimate_text(self.estimate(), what='則文字', packed=True)}" if preview.to_ask else text
+        text = preview_text([item.text for item in preview.rows], _counted(preview), width=width)
+        return f"{text}\n{estimate_text(self.estimate(), texts=True, packed=True)}" if preview.to_ask else text
 
     def results_text(self, *, width: int) -> str:
         """The first texts with their results, how often each label was found, and why texts have none.
@@ -212,7 +209,7 @@ class BulkJob:
         for item in self.source.items():
             result = self.journal.get(item.key)
             if result is None:
-                yield ExportRow(item.number, item.line, item.text, OutcomeKind.NOT_RUN, reason="還沒有問")
+                yield ExportRow(item.number, item.line, item.text, OutcomeKind.NOT_RUN, reason=tr("還沒有問"))
             else:
                 values = json.loads(result.values) if result.answered else {}
                 yield ExportRow(
@@ -229,10 +226,10 @@ class BulkJob:
 
         totals = self.journal.totals()
         return ExportHead(
-            title=f"批次文字分析: {self.analysis.title}",
+            title=tr("批次文字分析: {analysis}", analysis=tr(self.analysis.title)),
             source=self.source.path.name,
             model=model_name(self.model),
-            analysis=self.analysis.title,
+            analysis=tr(self.analysis.title),
             fields=tuple(ExportField(each.name, _title(each.name), bool(each.labels)) for each in self.analysis.fields),
             created=self._clock.wall(),
             counts=self.journal.counts(),
@@ -240,6 +237,19 @@ class BulkJob:
             prompt_tokens=totals.usage.prompt_tokens,
             answer_tokens=totals.usage.answer_tokens + totals.usage.thinking_tokens,
         )
+
+
+def _counted(preview: SourcePreview) -> list[str]:
+    """How many there are of what; what there is none of is not told."""
+    counts = (
+        (preview.texts, tr_n("文字 {count:,}", preview.texts)),
+        (preview.twins, tr("重複 {count:,}", count=preview.twins)),
+        (preview.done, tr("先前完成 {count:,}", count=preview.done)),
+        (preview.blank, tr("空白 {count:,}", count=preview.blank)),
+        (preview.skipped, tr("略過 {count:,}", count=preview.skipped)),
+        (preview.to_ask, tr("要問 {count:,}", count=preview.to_ask)),
+    )
+    return [text for count, text in counts if count]
 
 
 def _state_of(path: Path) -> tuple[int, int]:
@@ -262,4 +272,4 @@ def _found(values: Mapping[str, object]) -> str:
 
 
 def _title(name: str) -> str:
-    return "分析結果" if name == "result" else name
+    return tr("分析結果") if name == "result" else name

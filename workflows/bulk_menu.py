@@ -8,6 +8,7 @@ from typing import Final
 
 from core.bulk import BatchSpec, BulkEnd
 from core.errors import UsageError
+from core.language import marked, tr, tr_n
 from core.scope import Scope
 from optimizers.analyses import ANALYSES, Analysis
 from optimizers.journal_files import list_journals
@@ -27,7 +28,7 @@ from workflows.parts import ASK_ABOVE
 
 __all__ = ["BulkMenu"]
 
-_OWN: Final = ("分類 (自訂標籤)", "自訂分析")
+_OWN: Final = (marked("分類 (自訂標籤)"), marked("自訂分析"))
 
 
 class BulkMenu:
@@ -48,27 +49,27 @@ class BulkMenu:
         left = next((info for info in list_journals(bulk_directory()) if info.can_go_on and info.answered), None)
         if left is None or left.spec is None or not Path(left.spec.source).is_file():
             return False
-        of = "" if left.expected is None else f"/{left.expected:,}"
+        done = f"{left.answered:,}" + ("" if left.expected is None else f"/{left.expected:,}")
         name = Path(left.spec.source).name
-        if not self._console.agrees(f"上次未完成 {left.answered:,}{of}: {name}, 要繼續嗎?"):
+        if not self._console.agrees(tr("上次未完成 {done}: {name}, 要繼續嗎?", done=done, name=name)):
             return False
         self._go_on(left.spec)
         return True
 
     def choose_analysis(self) -> Analysis | None:
         """Ask which analysis; None where the choice was none."""
-        titles = [f"{each.title} ({each.name})" for each in ANALYSES.values()] + list(_OWN)
+        titles = [*(f"{tr(each.title)} ({each.name})" for each in ANALYSES.values()), *map(tr, _OWN)]
         self._console.write_line("\n".join(f"{number}. {title}" for number, title in enumerate(titles, 1)))
-        choice = self._console.ask_plain(f"選擇分析類型 (1-{len(titles)}): ")
+        choice = self._console.ask_plain(tr("選擇分析類型 (1-{most}): ", most=len(titles)))
         if choice not in map(str, range(1, len(titles) + 1)):
-            self._console.write_line("❌ 無效的選擇")
+            self._console.write_line(tr("❌ 無效的選擇"))
             return None
         if int(choice) <= len(ANALYSES):
             return list(ANALYSES.values())[int(choice) - 1]
         if int(choice) == len(ANALYSES) + 1:
-            return closed_category(parse_labels(self._console.ask("標籤 (以逗號分開, 例如 帳務,技術,其他): ")))
-        instruction = self._console.ask("指示 (例如 找出評論提到的產品與態度): ")
-        fields = self._console.ask("欄位 (例如 產品,價格:number,態度:好|普通|差; 直接按 Enter 表示一個文字結果): ")
+            return closed_category(parse_labels(self._console.ask(tr("標籤 (以逗號分開, 例如 帳務,技術,其他): "))))
+        instruction = self._console.ask(tr("指示 (例如 找出評論提到的產品與態度): "))
+        fields = self._console.ask(tr("欄位 (例如 產品,價格:number,態度:好|普通|差; 直接按 Enter 表示一個文字結果): "))
         return custom_analysis(instruction, parse_fields(fields))
 
     def analyze(self, path: Path, analysis: Analysis) -> None:
@@ -84,7 +85,7 @@ class BulkMenu:
         self._engine.wait_until_loaded()
         with BulkJob(self._engine, source, analysis_from_spec(spec.analysis), on_note=self._console.write_line) as job:
             if job.model != spec.model:
-                self._console.write_line("⚠️ 現在的模型與上次不同, 已有的結果不能混用, 會從頭開始問")
+                self._console.write_line(tr("⚠️ 現在的模型與上次不同, 已有的結果不能混用, 會從頭開始問"))
             self._run(job)
 
     def _source(self, path: Path) -> TextSource:
@@ -92,8 +93,10 @@ class BulkMenu:
         guess = guess_encoding(path) if path.is_file() and self._console.is_interactive else None
         encoding = None
         if guess is not None:
-            self._console.write_line(f"⚠️ 檔案不是 UTF-8, 看起來是 {guess.encoding}; 第 {guess.line} 行: {guess.sample}")
-            encoding = guess.encoding if self._console.agrees(f"要用 {guess.encoding} 讀嗎?") else None
+            found = {"encoding": guess.encoding, "line": guess.line, "sample": guess.sample}
+            self._console.write_line(tr("⚠️ 檔案不是 UTF-8, 看起來是 {encoding}; 第 {line} 行: {sample}", **found))
+            agreed = self._console.agrees(tr("要用 {encoding} 讀嗎?", encoding=guess.encoding))
+            encoding = guess.encoding if agreed else None
         options = SourceOptions(encoding=encoding)
         try:
             return TextSource(path, options, on_note=self._console.note)
@@ -101,7 +104,7 @@ class BulkMenu:
             if path.suffix.lower() not in (".csv", ".tsv", ".tab") or not self._console.is_interactive:
                 raise
             self._console.write_line(f"❌ {error.reason}")
-        column = self._console.ask("要分析哪一欄: ")
+        column = self._console.ask(tr("要分析哪一欄: "))
         return TextSource(path, SourceOptions(column=column.strip(), encoding=encoding), on_note=self._console.note)
 
     def _run(self, job: BulkJob) -> None:
@@ -109,12 +112,13 @@ class BulkMenu:
         with self._interrupts.during(scope.cancel):
             preview = job.look(scope)
         if not preview.texts:
-            self._console.write_line("❌ 檔案裡沒有文字")
+            self._console.write_line(tr("❌ 檔案裡沒有文字"))
             return
         self._console.write_line(job.preview_text(width=self._console.width))
-        if preview.to_ask > ASK_ABOVE and self._console.is_interactive and not self._console.agrees("要執行嗎?"):
+        if preview.to_ask > ASK_ABOVE and self._console.is_interactive and not self._console.agrees(tr("要執行嗎?")):
             return
-        self._console.write_line(f"📦 開始批次處理 {preview.to_ask:,} 則文字 ({job.analysis.title})")
+        title = tr(job.analysis.title)
+        self._console.write_line(tr_n("📦 開始批次處理 {count:,} 則文字 ({title})", preview.to_ask, title=title))
         before = self._engine.ledger.totals()
 
         def spent() -> str:
@@ -135,7 +139,8 @@ class BulkMenu:
         """Answers that found no room on the disk: try again as long as the person wants to."""
         left = end.unsaved
         while left and self._console.is_interactive:
-            answer = self._console.ask_plain(f"磁碟已滿, {left:,} 則結果仍在記憶體: 按 r 重試, 其他鍵放棄: ")
+            question = tr_n("磁碟已滿, {count:,} 則結果仍在記憶體: 按 r 重試, 其他鍵放棄: ", left)
+            answer = self._console.ask_plain(question)
             if answer.lower() != "r":
                 return
             left = job.save_again()

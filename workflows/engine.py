@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.cost import RunEstimate, Spend
-from core.errors import ModelError, ParallelProcessingError
+from core.errors import ParallelProcessingError
 from core.events import Observer, TaskFinished
 from core.limits import LimiterStatistics, Limits
 from core.outcome import Outcome
@@ -26,6 +24,7 @@ from optimizers.cost_ledger import CostLedger
 from optimizers.limit_settings import LimitSettings, default_limits_path
 from utils.call_breakdown import CallBreakdown
 from utils.performance_monitor import PerformanceMonitor
+from workflows.model_slot import ModelSlot
 from workflows.parts import open_history, spending_cap
 
 if TYPE_CHECKING:
@@ -38,6 +37,11 @@ if TYPE_CHECKING:
     from workflows.parallel_workflow import ParallelWorkflowState
 
 __all__ = ["Engine"]
+
+_AT_START: Final = frozenset({"cache_store"})
+_NOT_THE_MODELS: Final = _AT_START | {
+    "max_workers", "cache_ttl", "history", "language", "fallback_models", "fallback_unasked",
+}  # fmt: skip
 
 
 class Engine:
@@ -69,30 +73,23 @@ class Engine:
         self.breakdown = CallBreakdown()
         self.saved_limits = LimitSettings(default_limits_path())
         self._cap = spending_cap(settings, self.ledger)
-        self.problem: ParallelProcessingError | None = None
         self._clock = clock
-        # Guards _started; held to look at it and set it.
-        self._lock = threading.Lock()
-        self._started = False
-        self._loaded: Future[Loaded] = Future()
+        self._slot = ModelSlot(self._first, clock=clock)
         self._telemetry: Telemetry | None = None
 
     def start(self) -> None:
         """Load and check in the background. Idempotent."""
-        with self._lock:
-            started, self._started = self._started, True
-        if not started:
-            threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+        self._slot.start()
 
     def wait_until_loaded(self) -> None:
         """Wait for the loading. Raises what went wrong with it; KeyboardInterrupt ends the waiting alone."""
-        self._load()
+        self._slot.loaded()
 
     def ask(self, queries: list[str], *, scope: Scope, observer: Observer) -> ParallelWorkflowState:
         """Run the queries through the graph; the observer sees the events as they happen."""
         from workflows.parallel_workflow import ParallelWorkflowState, RunContext
 
-        graph = self._load().graph
+        graph = self._slot.loaded().graph
         state = ParallelWorkflowState()
         with self.accounted(), self.monitor.measure("parallel_workflow"):
             for mode, part in graph.stream(
@@ -113,7 +110,7 @@ class Engine:
 
         processor = BatchProcessor(
             batch_size=max(self.executor.max_workers, 5),
-            model=self._load().parts.model,
+            model=self._slot.loaded().parts.model,
             executor=self.executor,
             cache=self.cache,
             timeout=self.settings.query_timeout,
@@ -129,8 +126,17 @@ class Engine:
         """What asking the prompts will take, judging by the answers so far."""
         from workflows.run_estimate import run_estimate
 
-        parts, workers = self._load().parts, self.executor.max_workers
+        parts, workers = self._slot.loaded().parts, self.executor.max_workers
         return run_estimate(prompts, parts, self.ledger, workers=workers, wall=self._clock.wall())
+
+    @property
+    def problem(self) -> ParallelProcessingError | None:
+        """What the check of the model found wrong; None while all is well, and once it has been told."""
+        return self._slot.problem
+
+    @problem.setter
+    def problem(self, problem: ParallelProcessingError | None) -> None:
+        self._slot.problem = problem
 
     @cached_property
     def history(self) -> RunHistory:
@@ -139,41 +145,40 @@ class Engine:
 
     def chat_model(self) -> ChatModel:
         """The model with everything in front of it but the cache; waits until it is loaded."""
-        return self._load().parts.model
+        return self._slot.loaded().parts.model
 
     @property
     def limiter(self) -> RateLimiter:
         """The model's limiter; waits until it is loaded."""
-        return self._load().parts.limiter
+        return self._slot.loaded().parts.limiter
+
+    def apply(self, settings: Settings) -> tuple[str, ...]:
+        """Work with other settings from now on; returns the fields that take a new start. Not during a run.
+
+        Raises ModelError, and keeps all as it was, where the service refuses the model.
+        """
+        changed = {field.name for field in fields(Settings) if _differ(field.name, self.settings, settings)}
+        if changed - _NOT_THE_MODELS:
+            self._exchange(settings)
+        self.settings = settings
+        self.executor.resize(settings.max_workers)
+        self.cache.default_ttl = settings.cache_ttl
+        if "history" in changed:
+            self.__dict__.pop("history", None)  # opened anew when it is next looked at
+        return tuple(sorted(changed & _AT_START))
 
     def use_model(self, name: str) -> None:
-        """Ask another model of the same provider from now on, for as long as the program runs. Not during a run.
-
-        Raises ModelError, and stays with the model there is, where the service refuses the other one.
-        """
-        before = self._load()
-        settings = replace(self.settings, model=name)
-        found = self._build(settings)
-        try:
-            found.verify(self._clock)
-        except BaseException as error:
-            # An answer that did not come is no refusal: the questions themselves will tell.
-            if not (isinstance(error, ModelError) and not error.stops_run):
-                found.parts.close()
-                raise
-        self.settings, self._loaded = settings, Future()
-        self._loaded.set_result(found)
-        before.parts.close()
+        """Ask another model of the same provider from now on, as apply() does."""
+        self.apply(replace(self.settings, model=name))
 
     def limits(self) -> Limits:
         """The configured limits in force."""
-        return self._load().parts.limiter.limits
+        return self._slot.loaded().parts.limiter.limits
 
     def limiter_figures(self) -> LimiterStatistics | None:
         """How the limiter stands; None until the model is loaded. Never waits."""
-        if not self._loaded.done() or self._loaded.exception() is not None:
-            return None
-        return self._loaded.result().parts.limiter.statistics()
+        loaded = self._slot.peek()
+        return None if loaded is None else loaded.parts.limiter.statistics()
 
     @contextmanager
     def accounted(self) -> Iterator[None]:
@@ -190,14 +195,17 @@ class Engine:
     def close(self, *, timeout: float = 0.5) -> None:
         """Part from what is still running within timeout seconds, and from the model's connections."""
         self.executor.close(timeout=timeout)
-        if self._loaded.done() and self._loaded.exception() is None:
-            self._loaded.result().parts.close()
+        self._slot.close()
         if self._telemetry is not None:
             self._telemetry.close()
 
-    def _load(self) -> Loaded:
-        self.start()
-        return self._loaded.result()
+    def _exchange(self, settings: Settings) -> None:
+        cap, self._cap = self._cap, spending_cap(settings, self.ledger)
+        try:
+            self._slot.exchange(lambda: self._build(settings))
+        except BaseException:
+            self._cap = cap
+            raise
 
     def _build(self, settings: Settings) -> Loaded:
         from workflows.loading import load
@@ -213,21 +221,10 @@ class Engine:
             clock=self._clock,
         )
 
-    def _warm_up(self) -> None:
-        try:
-            loaded = self._build(self.settings)
-            self._telemetry = self._open_telemetry()
-        except BaseException as error:  # noqa: BLE001 - a background thread's failure belongs to whoever waits for it
-            self._loaded.set_exception(error)
-            return
-        self._loaded.set_result(loaded)
-        self._check(loaded)
-
-    def _check(self, loaded: Loaded) -> None:
-        try:
-            loaded.verify(self._clock)
-        except ParallelProcessingError as error:
-            self.problem = error
+    def _first(self) -> Loaded:
+        """In the background: what takes long to import."""
+        self._telemetry = self._open_telemetry()
+        return self._build(self.settings)
 
     def _open_telemetry(self) -> Telemetry | None:
         if not any(name.startswith("OTEL_") for name in self._environ):
@@ -246,3 +243,7 @@ class Engine:
         self.ledger.note_call(record)
         if self._telemetry is not None:
             self._telemetry.note_call(record)
+
+
+def _differ(name: str, one: Settings, other: Settings) -> bool:
+    return bool(getattr(one, name) != getattr(other, name))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import ErrorKind, ModelError
+from core.language import tr, tr_n
 from core.outcome import Answer, Outcome, OutcomeKind, RunReport
 from core.pacific import next_pacific_midnight
 from utils.console import Console
@@ -43,9 +44,10 @@ class Fallback:
                 self._engine.use_model(name)
             except ModelError as error:
                 self._over[name] = error.resets_at or math.inf
-                self._console.write_line(f"⚠️ 無法改用 {name}: {error.reason}")
+                self._console.write_line(tr("⚠️ 無法改用 {name}: {reason}", name=name, reason=error.reason))
             else:
-                self._console.write_line(f"🔄 改用 {name} 問剩下的 {len(places):,} 個問題 (之後的查詢也用它)")
+                told = tr_n("🔄 改用 {name} 問剩下的 {count:,} 個問題 (之後的查詢也用它)", len(places), name=name)
+                self._console.write_line(told)
                 return places
         self._tell_how_to_go_on()
         return []
@@ -62,19 +64,24 @@ class Fallback:
 
     def _tell_how_to_go_on(self) -> None:
         settings = self._engine.settings
-        kept = f"; {duration_text(settings.cache_ttl)}內 (CACHE_TTL) 用同一個模型再問同一組, 只會問還沒有回答的"
-        self._console.write_line(f"💡 已有的回答可用選單 8 檢視{kept if settings.cache_ttl else ''}")
+        told = tr("💡 已有的回答可用選單 8 檢視")
+        if settings.cache_ttl:
+            told = tr(
+                "💡 已有的回答可用選單 8 檢視; {duration}內 (CACHE_TTL) 用同一個模型再問同一組, 只會問還沒有回答的",
+                duration=duration_text(settings.cache_ttl),
+            )
+        self._console.write_line(told)
         if not settings.fallback_models:
-            self._console.write_line("💡 設定 GEMINI_FALLBACK_MODELS=模型,模型 就能在配額用完時改用其他模型")
+            self._console.write_line(tr("💡 設定 GEMINI_FALLBACK_MODELS=模型,模型 就能在配額用完時改用其他模型"))
         elif not (settings.fallback_unasked or self._console.is_interactive):
-            self._console.write_line("💡 設定 GEMINI_FALLBACK=auto 就會不先詢問, 直接改用其他模型")
+            self._console.write_line(tr("💡 設定 GEMINI_FALLBACK=auto 就會不先詢問, 直接改用其他模型"))
 
     def _wanted(self, name: str, left: int) -> bool:
         if self._engine.settings.fallback_unasked:
             return True
         if not self._console.is_interactive:
             return False
-        return self._console.agrees(f"今日配額用完, 要改用 {name} 問剩下的 {left:,} 個問題嗎?")
+        return self._console.agrees(tr_n("今日配額用完, 要改用 {name} 問剩下的 {count:,} 個問題嗎?", left, name=name))
 
 
 def left_over(report: RunReport[Answer]) -> list[int]:

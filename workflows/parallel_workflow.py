@@ -14,6 +14,7 @@ from langgraph.runtime import Runtime
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import UsageError
 from core.events import Event, Observer
+from core.language import tr
 from core.outcome import Answer, Outcome, RunReport
 from core.parallel_executor import ParallelExecutor, ParallelTask
 from core.ports import ChatModel, Prompt
@@ -136,14 +137,14 @@ class _Nodes:
 
 def _ask(model: ChatModel, query: str, scope: Scope) -> Answer:
     if not query.strip():
-        raise UsageError("問題是空白的, 請輸入內容")
+        raise UsageError(tr("問題是空白的, 請輸入內容"))
     return model.generate(Prompt(query), scope)
 
 
 def _queries(state: ParallelWorkflowState) -> list[str]:
     queries: object = state.get("user_queries") or []
     if not isinstance(queries, list | tuple) or not all(isinstance(query, str) for query in queries):
-        raise UsageError("user_queries 必須是由文字組成的清單")
+        raise UsageError(tr("user_queries 必須是由文字組成的清單"))
     return list(queries)
 
 

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from core.clock import SYSTEM_CLOCK
-from core.outcome import Answer, Outcome, RunReport
+from core.language import marked, tr, tr_n
+from core.outcome import Answer, RunReport
 from core.ports import Prompt
-from core.scope import Scope
-from optimizers.analyses import Analysis
 from utils.console import Console
-from utils.cost_text import cost_report_text, estimate_text, run_cost_line
+from utils.cost_text import cost_report_text
 from utils.interrupts import Interrupts
 from utils.line_input import Pasted
-from utils.live_view import LiveView
-from utils.rendering import batch_table, executor_text, query_sets_text
+from utils.rendering import executor_text, query_sets_text
 from workflows.asking import Asking
+from workflows.consent import agrees_to, tell_cost
 from workflows.engine import Engine
-from workflows.parts import ASK_ABOVE
-from workflows.query_sets import QUERY_SETS
+from workflows.query_sets import query_sets
 from workflows.reading import Reading
 
 __all__ = ["Session"]
 
-_INVALID: Final = "❌ 無效的選擇"
+_INVALID: Final = marked("❌ 無效的選擇")
 
 
 class Session:
@@ -45,38 +43,40 @@ class Session:
 
     def preset(self) -> None:
         """1: one of the built-in query sets."""
-        self._console.write_line(query_sets_text(QUERY_SETS, width=self._console.width))
-        number = self._ask_number(f"選擇測試集 (1-{len(QUERY_SETS)}): ", len(QUERY_SETS))
+        sets = query_sets()
+        self._console.write_line(query_sets_text(sets, width=self._console.width))
+        number = self._ask_number(tr("選擇測試集 (1-{most}): ", most=len(sets)), len(sets))
         if number is not None:
-            name, queries = QUERY_SETS[number - 1]
-            self._console.write_line(f"📋 {name} ({len(queries)} 個問題)")
+            name, queries = sets[number - 1]
+            self._console.write_line(tr_n("📋 {name} ({count} 個問題)", len(queries), name=name))
             self.ask(queries)
 
     def custom(self) -> None:
         """2: questions of the person's own."""
-        entered = self._console.ask_lines("請輸入多個問題(每行一個,輸入空行結束):")
+        entered = self._console.ask_lines(tr("請輸入多個問題(每行一個,輸入空行結束):"))
         if not entered.queries:
-            self._console.write_line("❌ 沒有輸入查詢")
+            self._console.write_line(tr("❌ 沒有輸入查詢"))
         else:
             self.ask(entered.queries)
 
     def pasted(self, lines: Pasted) -> None:
         """Several lines pasted where a choice was asked: questions if the person says so, commands never."""
         count = len(lines.queries)
-        if count and self._console.agrees(f"貼上的是多行文字, 要當成 {count:,} 個問題執行嗎?"):
+        if count and self._console.agrees(tr_n("貼上的是多行文字, 要當成 {count:,} 個問題執行嗎?", count)):
             self.ask(lines.queries)
 
     def ask(self, queries: Sequence[str]) -> None:
         """Ask the questions side by side and show what came of it."""
         self._engine.wait_until_loaded()
-        if not self._agrees_to(len(queries), map(Prompt, queries), "個問題"):
+        if not agrees_to(self._console, self._engine, len(queries), map(Prompt, queries)):
             return
         for text, report, stopped in self._asking.passes(queries):
             self._show(queries, report, text)
             cancelled = stopped
         if cancelled:
-            done = f"{report.answered:,}/{len(queries):,}"
-            self._console.write_line(f"⏹️ 已中斷, 已完成 {done}; 已有的回答都保留, 可用選單 8 檢視")
+            kept = tr("⏹️ 已中斷, 已完成 {done:,}/{total:,}; 已有的回答都保留, 可用選單 8 檢視",
+                      done=report.answered, total=len(queries))  # fmt: skip
+            self._console.write_line(kept)
         elif self._console.is_interactive:
             self._browse(queries, report)
 
@@ -84,7 +84,7 @@ class Session:
         self._last = queries, report
         self._told = {outcome.reason for outcome in report.outcomes}
         self._console.write_line(text)
-        self._tell_cost()
+        tell_cost(self._console, self._engine)
 
     def cache(self) -> None:
         """3: the cache's figures and entries."""
@@ -104,31 +104,33 @@ class Session:
     def clear_cache(self) -> None:
         """5: forget all cached answers."""
         self._engine.cache.clear_all()
-        self._console.write_line("✅ 快取已清除")
+        self._console.write_line(tr("✅ 快取已清除"))
 
     def batch(self) -> None:
         """7: analyse many texts, from a file or pasted."""
         from workflows.bulk_menu import BulkMenu  # what only this entry needs must not keep the menu waiting
+        from workflows.list_batch import ListBatch
 
+        lists = ListBatch(self._console, self._interrupts, self._engine)
         menu = BulkMenu(self._console, self._interrupts, self._engine)
         if menu.unfinished():
             return
         analysis = menu.choose_analysis()
         if analysis is None:
             return
-        entry = self._console.ask_choice("檔案 (TXT/CSV/TSV/JSONL), 或按 Enter 改為貼上: ")
+        entry = self._console.ask_choice(tr("檔案 (TXT/CSV/TSV/JSONL), 或按 Enter 改為貼上: "))
         if isinstance(entry, Pasted):
-            self._analyze_list(entry.queries, analysis)
+            lists.analyze(entry.queries, analysis)
         elif entry.text.strip():
             menu.analyze(Path(entry.text.strip()).expanduser(), analysis)
         else:
-            texts = self._console.ask_lines("請貼上文字(每行一則,輸入空行結束):").queries
-            self._analyze_list(texts, analysis)
+            texts = self._console.ask_lines(tr("請貼上文字(每行一則,輸入空行結束):")).queries
+            lists.analyze(texts, analysis)
 
     def answers(self) -> None:
         """8: whole answers of the last run."""
         if self._last is None:
-            self._console.write_line("❌ 還沒有執行過查詢, 請先選 1 或 2")
+            self._console.write_line(tr("❌ 還沒有執行過查詢, 請先選 1 或 2"))
         else:
             self._browse(*self._last)
 
@@ -154,33 +156,10 @@ class Session:
         model = self._engine.settings.served_model
         Reading(self._console, self._interrupts, again=self.ask, model=model).show(queries, report)
 
-    def _analyze_list(self, texts: Sequence[str], analysis: Analysis) -> None:
-        if not texts:
-            self._console.write_line("❌ 沒有輸入文字")
-        elif self._agrees_to(len(texts), map(analysis.prompt, texts), "則文字"):
-            self._analyze(texts, len(texts), analysis)
-
-    def _analyze(self, texts: Iterable[str], total: int | None, analysis: Analysis) -> None:
-        self._engine.wait_until_loaded()
-        count = "" if total is None else f" {total:,} 則文字"
-        self._console.write_line(f"📦 開始批次處理{count} ({analysis.title})")
-        kept: list[str] = []
-        outcomes: dict[int, Outcome[str]] = {}
-        with LiveView(self._console, total=total, limiter=self._engine.limiter_figures) as view:
-            scope = Scope(observer=view.observe)
-            with self._interrupts.during(scope.cancel):
-                outcomes.update(self._engine.analyze(texts, analysis, kept=kept, scope=scope))
-        self._console.discard_typed()
-        rows = [(text, outcomes[index]) for index, text in enumerate(kept) if index in outcomes]
-        self._console.write_line(batch_table(rows, labels=analysis.labels, width=self._console.width))
-        self._tell_cost()
-        if total is not None and len(rows) < total:
-            self._console.write_line(f"⏹️ 其餘 {total - len(rows):,} 則沒有處理")
-
     def _ask_number(self, prompt: str, most: int) -> int | None:
         number = _number(self._console.ask_plain(prompt), most)
         if number is None:
-            self._console.write_line(_INVALID)
+            self._console.write_line(tr(_INVALID))
         return number
 
     def _figures_text(self, report: RunReport[Answer]) -> str:
@@ -195,17 +174,6 @@ class Session:
             width=self._console.width,
             ascii_only=not self._console.is_unicode,
         )
-
-    def _tell_cost(self) -> None:
-        if self._engine.last_run is not None:
-            self._console.write_line(run_cost_line(self._engine.last_run))
-
-    def _agrees_to(self, count: int, prompts: Iterable[Prompt], what: str) -> bool:
-        """Ask once before a large run; without a person to ask, the input itself is the yes."""
-        if count <= ASK_ABOVE:
-            return True
-        self._console.write_line(estimate_text(self._engine.estimate(prompts), what=what))
-        return not self._console.is_interactive or self._console.agrees("要執行嗎?")
 
 
 def _number(text: str, most: int) -> int | None:

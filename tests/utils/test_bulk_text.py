@@ -53,6 +53,8 @@ def test_the_end_of_a_run() -> None:
     assert paused[0] == "⏸️ 批次已暫停, 還有 6,000 則沒有問; 已有的結果都保留, 再執行同一個檔案就會接著做"
     assert paused[1].startswith("  這次: 回答 3,900 則, 失敗 100 則, 請求 161 次, 100,000 tokens, ")
     assert paused[2] == "  先前已完成 2,000 則, 重複的文字 500 則 (只問一次)"
+    uncounted = end_text(BulkEnd(BulkProgress(answered=1), cancelled=True)).splitlines()
+    assert uncounted[0] == "⏸️ 批次已暫停; 已有的結果都保留, 再執行同一個檔案就會接著做"
 
 
 def test_a_run_that_was_stopped_says_why() -> None:
@@ -69,7 +71,7 @@ def test_a_run_that_was_stopped_says_why() -> None:
 
 def test_a_preview() -> None:
     """The first texts, one a line, and the counts of what there is."""
-    text = preview_text(["好吃", f"第二{ESCAPE}"], {"文字": 12_000, "重複": 0, "要問": 11_000}, width=40)
+    text = preview_text(["好吃", f"第二{ESCAPE}"], ["文字 12,000", "要問 11,000"], width=40)
     lines = text.splitlines()
     assert lines[:2] == ["🔎 輸入預覽:", "  1. 好吃"]
     assert lines[-1] == "  文字 12,000, 要問 11,000"
@@ -132,7 +134,7 @@ def test_nothing_untrusted_acts_on_the_screen_or_makes_lines(texts: list[str], w
     """Whatever the labels, texts and reasons: one line each, within the width, without control characters."""
     counts = {text: number + 1 for number, text in enumerate(texts)}
     for text, most in (
-        (preview_text(texts, {"文字": 1}, width=width), len(texts) + 2),
+        (preview_text(texts, ["文字 1"], width=width), len(texts) + 2),
         (distribution_text(counts, title="結果", width=width), len(counts) + 2),
         (failures_text(counts), len(counts) + 2),
         (result_rows_text([(each, each, each) for each in texts], total=99, width=width), len(texts) + 2),

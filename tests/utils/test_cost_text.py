@@ -108,7 +108,7 @@ def test_the_estimate() -> None:
 def test_the_estimate_without_history_price_or_quota_enough() -> None:
     """Defaults are called so, no price is no amount, the quota of the day is warned of, equal ends are one."""
     bare = RunEstimate(100, 100, 2000, Range(5000, 200_000), None, Range(5.0, 5.0), False, over_day_limit=1500)
-    assert estimate_text(bare, what="則文字").split("\n") == [
+    assert estimate_text(bare, texts=True).split("\n") == [
         "📐 預估: 共 100 則文字, 呼叫模型 100 次",
         "  tokens: 輸入約 2,000, 輸出 5,000 到 200,000",
         "  費用: 未知 (沒有這個模型的價格資料)",

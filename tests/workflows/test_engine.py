@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,9 +17,9 @@ from core.ports import Prompt
 from core.scope import Scope
 from core.settings import Settings
 from optimizers.analyses import analysis_named
+from optimizers.assembly import ModelParts
 from optimizers.measured_model import CallRecord
 from workflows.engine import Engine
-from workflows.loading import Loaded
 
 OFFLINE = Settings(offline_scale=0.0)
 
@@ -99,34 +99,62 @@ def test_an_estimate_is_bound_by_the_quota_that_is_left(engine: Engine) -> None:
     assert estimate.over_day_limit == 200 - 148
 
 
-def test_what_the_check_finds_is_there_to_be_told(engine: Engine) -> None:
-    """A model error is the problem itself; no answer in time becomes one that names the network."""
-    engine.wait_until_loaded()
-    for found, told in (
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
         (ModelError(ErrorKind.BAD_KEY), ErrorKind.BAD_KEY),
         (DeadlineExceededError("期限已到"), ErrorKind.UNAVAILABLE),
-    ):
-        parts: Any = _Refusing(found)
-        engine._check(Loaded(parts, engine._load().graph))
-        assert isinstance(engine.problem, ModelError)
-        assert engine.problem.kind is told
+    ],
+)
+def test_what_the_check_finds_is_there_to_be_told(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, found: Exception, told: ErrorKind
+) -> None:
+    """A model error is the problem itself; no answer in time becomes one that names the network."""
+
+    def refuse(parts: ModelParts, scope: Scope) -> None:
+        raise found
+
+    monkeypatch.setattr(ModelParts, "verify", refuse)
+    engine._slot._warm_up()
+    assert isinstance(engine.problem, ModelError)
+    assert engine.problem.kind is told
+    engine.problem = None
+    assert engine.problem is None
+
+
+def test_other_settings_are_in_force_at_once(engine: Engine, home: Path) -> None:
+    """Workers, lifetimes, timeouts and the history change without a new start; only the cache's store takes one."""
+    engine.ask(["甲"], scope=Scope(), observer=lambda event: None)
+    before, history = engine.limiter, engine.history
+    later = engine.apply(replace(OFFLINE, max_workers=2, cache_ttl=7, history=False, language="en"))
+    assert later == ()
+    assert (engine.executor.max_workers, engine.cache.default_ttl, engine.history.enabled) == (2, 7, False)
+    assert history.enabled
+    assert engine.limiter is before
+    assert engine.apply(replace(engine.settings, query_timeout=1.0, cache_store="sqlite")) == ("cache_store",)
+    assert engine.limiter is not before
+    assert engine.ask(["乙"], scope=Scope(), observer=lambda event: None)["report"].all_answered
+
+
+def test_settings_that_make_no_model_leave_the_one_there_is(engine: Engine) -> None:
+    """What cannot be built is raised, and nothing has changed."""
+    engine.wait_until_loaded()
+    with pytest.raises(SettingsError, match="OFFLINE_FAULTS"):
+        engine.apply(replace(OFFLINE, max_workers=9, offline_faults="no-such-fault"))
+    assert engine.settings == OFFLINE
+    assert engine.executor.max_workers == OFFLINE.max_workers
+    assert engine.ask(["甲"], scope=Scope(), observer=lambda event: None)["report"].all_answered
 
 
 def test_what_fails_in_the_background_is_met_by_whoever_waits() -> None:
-    """A setting that the model refuses is raised to the one who needs the model, each time, and close still works."""
+    """A setting that the model refuses is raised to whoever needs the model, each time, until it is changed."""
     engine = Engine(Settings(offline_faults="no-such-fault"))
     for _ in range(2):
         with pytest.raises(SettingsError, match="OFFLINE_FAULTS"):
             engine.wait_until_loaded()
+    engine.apply(OFFLINE)
+    assert engine.ask(["甲"], scope=Scope(), observer=lambda event: None)["report"].all_answered
     engine.close()
-
-
-class _Refusing:
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def verify(self, scope: Scope) -> None:
-        raise self._error
 
 
 def test_calls_are_told_to_a_collector_that_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,14 @@ class Visit:
         return self.out.getvalue()
 
 
+class Person(Console):
+    """A console whose input counts as a person's."""
+
+    @property
+    def is_interactive(self) -> bool:
+        return True
+
+
 Visiting = Callable[..., Visit]
 
 
@@ -123,7 +131,7 @@ Visiting = Callable[..., Visit]
 def visiting(server: LoopbackGemini) -> Iterator[Visiting]:
     with contextlib.ExitStack() as closing:
 
-        def visit(*models: str, auto: bool = True, **more: Any) -> Visit:
+        def visit(*models: str, auto: bool = True, typed: str | None = None, **more: Any) -> Visit:
             settings = Settings(
                 api_key=Secret("test-key-000"), endpoint=server.grpc_endpoint, max_workers=50,
                 fallback_models=models, fallback_unasked=auto,
@@ -131,7 +139,8 @@ def visiting(server: LoopbackGemini) -> Iterator[Visiting]:
             engine = Engine(replace(settings, **more))
             closing.callback(engine.close)
             out = io.StringIO()
-            console = Console(stdin=io.StringIO(), stdout=out, stderr=io.StringIO(), environ={}, history_path=None)
+            kind, stdin = Console if typed is None else Person, io.StringIO(typed)
+            console = kind(stdin=stdin, stdout=out, stderr=io.StringIO(), environ={}, history_path=None)
             return Visit(Session(console, Interrupts(), engine), engine, out)
 
         yield visit
@@ -255,6 +264,19 @@ def test_without_a_word_nobody_is_asked_twice(server: LoopbackGemini, visiting: 
     assert visit.engine.settings.model == FIRST
     assert "🔄" not in visit.shown
     assert "💡 設定 GEMINI_FALLBACK=auto" in visit.shown
+
+
+@pytest.mark.parametrize(("typed", "model"), [("y\n", SECOND), ("n\n", FIRST)])
+def test_a_person_is_asked_before_another_model_is(
+    server: LoopbackGemini, visiting: Visiting, typed: str, model: str
+) -> None:
+    """Only a yes goes over to it; after a no the screen says how to go on, and not what the person has just refused."""
+    visit = visiting(SECOND, auto=False, typed=typed)
+    switched = Fallback(visit.session._console, visit.engine).switch(report(ANSWERED, REFUSED, SKIPPED))
+    assert "今日配額用完, 要改用 gemini-2.5-flash-lite 問剩下的 2 個問題嗎?" in visit.shown
+    assert (switched, visit.engine.settings.model) == ([1, 2] if model == SECOND else [], model)
+    assert ("💡 已有的回答" in visit.shown) == (model == FIRST)
+    assert "GEMINI_FALLBACK=auto" not in visit.shown
 
 
 def test_asking_again_asks_only_what_is_left(server: LoopbackGemini, visiting: Visiting) -> None:
