@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
 from core.outcome import MISSING, Answer, AnswerSource, CallFigures, Outcome, OutcomeKind, RunReport, Usage
 
-__all__ = ["ServiceTimes", "StoredItem", "StoredRun", "stored_report"]
+__all__ = ["HistoryTotals", "RunSums", "ServiceTimes", "StoredItem", "StoredRun", "stored_report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,79 @@ class StoredItem:
             advice=self.advice,
             figures=CallFigures(self.attempts, self.limiter_seconds, self.service_seconds, self.usage),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RunSums:
+    """Some kept runs added up: all of them, those of one model, those of one day. US dollars.
+
+    known_money leaves out the runs whose price nobody knows; unpriced_runs counts them.
+    """
+
+    runs: int = 0
+    questions: int = 0
+    answered: int = 0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    known_money: Decimal = Decimal(0)
+    unpriced_runs: int = 0
+
+    @classmethod
+    def of(cls, run: StoredRun) -> RunSums:
+        return cls(
+            runs=1,
+            questions=run.questions,
+            answered=run.answered,
+            prompt_tokens=run.prompt_tokens,
+            output_tokens=run.output_tokens,
+            known_money=run.money or Decimal(0),
+            unpriced_runs=int(run.money is None),
+        )
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.output_tokens
+
+    @property
+    def money(self) -> Decimal | None:
+        """None where a run has no price: part of a sum is not the sum."""
+        return None if self.unpriced_runs else self.known_money
+
+    def __add__(self, other: RunSums) -> RunSums:
+        return RunSums(
+            self.runs + other.runs,
+            self.questions + other.questions,
+            self.answered + other.answered,
+            self.prompt_tokens + other.prompt_tokens,
+            self.output_tokens + other.output_tokens,
+            self.known_money + other.known_money,
+            self.unpriced_runs + other.unpriced_runs,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryTotals:
+    """What all kept runs come to. by_model and by_day hold what occurred, a day being that of a run's start, local.
+
+    service is of the questions that the model was asked for. cached and shared count answers without a call of their
+    own. The saved figures are of the runs that told them; unknown_saved counts the runs, of before that was kept,
+    that have such answers and did not tell. saved_money leaves out unpriced_saved answers of a model without a price.
+    first and last are the Unix times of the oldest and the newest run's start, None where there is no run.
+    """
+
+    whole: RunSums = field(default_factory=RunSums)
+    counts: Mapping[OutcomeKind, int] = field(default_factory=dict)
+    by_model: Mapping[str, RunSums] = field(default_factory=dict)
+    by_day: Mapping[date, RunSums] = field(default_factory=dict)
+    service: ServiceTimes = field(default_factory=ServiceTimes)
+    cached: int = 0
+    shared: int = 0
+    saved_tokens: int = 0
+    saved_money: Decimal = Decimal(0)
+    unpriced_saved: int = 0
+    unknown_saved: int = 0
+    first: float | None = None
+    last: float | None = None
 
 
 def stored_report(run: StoredRun, items: Iterable[StoredItem]) -> RunReport[Answer]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from core.bulk import BatchSpec
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import JournalBusyError, StorageError
+from core.language import tr
 from core.private_folder import make_private_folder
 from optimizers.journal_schema import (
     SIDE_FILES,
@@ -137,7 +138,7 @@ def put_aside(path: Path, *, clock: Clock = SYSTEM_CLOCK, on_note: Callable[[str
                 os.replace(f"{path}{suffix}", f"{aside}{suffix}")
     except OSError as error:
         raise storage_error(error, path) from None
-    on_note(f"⚠️ 批次紀錄 {path.name} 已損壞, 改名為 {aside.name}; 從頭開始一份新的")
+    on_note(tr("⚠️ 批次紀錄 {name} 已損壞, 改名為 {aside}; 從頭開始一份新的", name=path.name, aside=aside.name))
 
 
 def storage_error(error: BaseException, path: Path) -> StorageError:
@@ -146,11 +147,12 @@ def storage_error(error: BaseException, path: Path) -> StorageError:
         isinstance(error, OSError) and error.errno in _NO_ROOM
     )
     if full:
-        advice = "請清出空間後再試; 還沒存下的結果仍在記憶體裡"
-        return StorageError("磁碟已滿, 批次的結果存不下", advice=advice, full=True)
+        advice = tr("請清出空間後再試; 還沒存下的結果仍在記憶體裡")
+        return StorageError(tr("磁碟已滿, 批次的結果存不下"), advice=advice, full=True)
     if isinstance(error, PermissionError):
-        return StorageError(f"沒有寫入 {path} 的權限", advice="請檢查資料夾的權限")
-    return StorageError(f"批次紀錄 {path.name} 無法使用 ({type(error).__name__})", advice="請檢查磁碟與資料夾的權限")
+        return StorageError(tr("沒有寫入 {path} 的權限", path=path), advice=tr("請檢查資料夾的權限"))
+    message = tr("批次紀錄 {name} 無法使用 ({error})", name=path.name, error=type(error).__name__)
+    return StorageError(message, advice=tr("請檢查磁碟與資料夾的權限"))
 
 
 def list_journals(directory: Path) -> tuple[JournalInfo, ...]:

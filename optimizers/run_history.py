@@ -11,10 +11,22 @@ from typing import Any, Final
 from core.clock import SYSTEM_CLOCK, Clock
 from core.cost import Spend
 from core.errors import UsageError
-from core.history import StoredItem, StoredRun
+from core.history import HistoryTotals, StoredItem, StoredRun
+from core.language import tr
 from core.outcome import Answer, RunReport
 from optimizers.run_history_file import HistoryFile
-from optimizers.run_history_rows import ITEM_COLUMNS, RUN_COLUMNS, item_of, item_rows, run_of, run_row
+from optimizers.run_history_rows import (
+    ITEM_COLUMNS,
+    RUN_COLUMNS,
+    SAVING_COLUMNS,
+    SAVINGS,
+    item_of,
+    item_rows,
+    run_of,
+    run_row,
+    saving_row,
+)
+from optimizers.run_totals import read_totals
 
 __all__ = ["RunHistory"]
 
@@ -28,6 +40,7 @@ _INSERT_RUN: Final = f"INSERT INTO runs ({', '.join(RUN_COLUMNS)}) VALUES ({', '
 _INSERT_ITEM: Final = (
     f"INSERT INTO items (run, {', '.join(ITEM_COLUMNS)}) VALUES (?, {', '.join('?' * len(ITEM_COLUMNS))})"
 )
+_INSERT_SAVING: Final = f"INSERT INTO savings (run, {', '.join(SAVING_COLUMNS)}) VALUES (?, ?, ?, ?)"
 _WEIGH: Final = f"""UPDATE runs SET bytes = (
     SELECT coalesce(sum({_ROW_BYTES} + length(CAST(question AS BLOB)) + length(CAST(answer AS BLOB))), 0)
     FROM items WHERE run = runs.id) WHERE id = ?"""
@@ -70,7 +83,7 @@ class RunHistory:
         most_bytes: int = 200 * 2**20,
     ) -> None:
         if most_runs < 1 or most_bytes < 1:
-            raise UsageError("執行紀錄的 most_runs 與 most_bytes 必須至少是 1")
+            raise UsageError(tr("執行紀錄的 most_runs 與 most_bytes 必須至少是 1"))
         self._file = None if path is None else HistoryFile(path, clock=clock, on_note=on_note)
         self._clock = clock
         self._redact = redact
@@ -101,10 +114,14 @@ class RunHistory:
         title = title or next((question for question in questions if question.strip()), "")
         run = run_row(self._clean(title), self._clean(model), report, spend, started)
         items = list(item_rows(questions, report, self._clean))
+        saving = saving_row(spend)
 
         def insert(connection: sqlite3.Connection) -> int | None:
             number = connection.execute(_INSERT_RUN, run).lastrowid
             connection.executemany(_INSERT_ITEM, ((number, *item) for item in items))
+            if saving is not None:
+                connection.execute(SAVINGS)
+                connection.execute(_INSERT_SAVING, (number, *saving))
             connection.execute(_WEIGH, (number,))
             connection.execute(_TRIM, self._bounds)
             return number
@@ -139,19 +156,26 @@ class RunHistory:
             yield from filter(None, map(item_of, rows))
             last = rows[-1][0]
 
+    def totals(self) -> HistoryTotals:
+        """What all kept runs come to; no question and no answer is read for it."""
+        return read_totals(self._rows)
+
     def delete(self, run_id: int) -> bool:
         """Delete one run for good; True if it was there."""
         return self._remove("id = ?", _bound(run_id)) > 0
 
     def prune(self, *, keep_runs: int | None = None, older_than: float | None = None) -> int:
         """Delete all but the newest keep_runs runs, and those begun more than older_than seconds ago; how many."""
-        removed = 0
-        if keep_runs is not None:
-            newest = "id NOT IN (SELECT id FROM runs ORDER BY id DESC LIMIT ?)"
-            removed += self._remove(newest, _bound(keep_runs))
-        if older_than is not None:
-            removed += self._remove("started_wall < ?", self._clock.wall() - older_than)
-        return removed
+        return sum(self._remove(where, value) for where, value in self._too_many(keep_runs, older_than))
+
+    def prunable(self, *, keep_runs: int | None = None, older_than: float | None = None) -> int:
+        """How many runs prune() would delete now."""
+        conditions = self._too_many(keep_runs, older_than)
+        if not conditions:
+            return 0
+        query = f"SELECT count(*) FROM runs WHERE {' OR '.join(where for where, _ in conditions)}"
+        rows = self._rows(query, [value for _, value in conditions])
+        return int(rows[0][0]) if rows else 0
 
     def clear(self) -> int:
         """Delete all runs; how many there were. Their numbers are not used again."""
@@ -168,13 +192,21 @@ class RunHistory:
             yield from self._rows(_SEARCH, {"from": above, "to": highest, "found": pattern})
             below = above
 
+    def _too_many(self, keep_runs: int | None, older_than: float | None) -> list[tuple[str, float]]:
+        conditions: list[tuple[str, float]] = []
+        if keep_runs is not None:
+            conditions.append(("id NOT IN (SELECT id FROM runs ORDER BY id DESC LIMIT ?)", _bound(keep_runs)))
+        if older_than is not None:
+            conditions.append(("started_wall < ?", self._clock.wall() - older_than))
+        return conditions
+
     def _remove(self, where: str, value: float) -> int:
         query = f"DELETE FROM runs WHERE {where}"
         if self._file is None:
             return 0
         return self._file.write(lambda connection: connection.execute(query, (value,)).rowcount, 0, make=False)
 
-    def _rows(self, query: str, values: Sequence[int] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str, values: Sequence[float] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         if self._file is None:
             return []
         nothing: list[tuple[Any, ...]] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from core.clock import SYSTEM_CLOCK, Clock
+from core.language import marked, tr
 from core.private_folder import make_private_folder
 from optimizers.run_history_rows import SCHEMA
 
@@ -29,11 +30,11 @@ _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlit
 class _Trouble(Enum):
     """What keeps the file from being used, as it is told to a person."""
 
-    BUSY = "執行紀錄正被另一個程式使用, 請稍後再試"
-    FULL = "磁碟已滿, 請清出空間"
-    NEWER = "執行紀錄是較新版本的程式寫的, 請改用較新的版本"
-    UNUSABLE = "執行紀錄的檔案無法使用, 請檢查磁碟與資料夾的權限"
-    DAMAGED = "執行紀錄的檔案已損壞, 而且無法改名, 請把它移到別處"
+    BUSY = marked("執行紀錄正被另一個程式使用, 請稍後再試")
+    FULL = marked("磁碟已滿, 請清出空間")
+    NEWER = marked("執行紀錄是較新版本的程式寫的, 請改用較新的版本")
+    UNUSABLE = marked("執行紀錄的檔案無法使用, 請檢查磁碟與資料夾的權限")
+    DAMAGED = marked("執行紀錄的檔案已損壞, 而且無法改名, 請把它移到別處")
 
 
 class _Unusable(Exception):
@@ -74,7 +75,7 @@ class HistoryFile:
         try:
             return self._attempt(lambda: self._read(work, otherwise))
         except _Unusable as failure:
-            self._tell(f"⚠️ {failure.trouble.value}; 這次讀不到執行紀錄")
+            self._tell(tr("⚠️ {trouble}; 這次讀不到執行紀錄", trouble=tr(failure.trouble.value)))
         return otherwise
 
     def write(self, work: Callable[[sqlite3.Connection], T], otherwise: T, *, make: bool = True) -> T:
@@ -85,7 +86,8 @@ class HistoryFile:
         try:
             result = self._attempt(lambda: self._write(work) if make or self._path.exists() else otherwise)
         except _Unusable as failure:
-            self._tell(f"⚠️ {failure.trouble.value}; 這次沒有寫入執行紀錄, 其他功能照常")
+            trouble = tr(failure.trouble.value)
+            self._tell(tr("⚠️ {trouble}; 這次沒有寫入執行紀錄, 其他功能照常", trouble=trouble))
             return otherwise
         with self._telling:
             self._told.clear()
@@ -135,7 +137,7 @@ class HistoryFile:
                         os.rename(f"{self._path}{suffix}", f"{aside}{suffix}")
             except OSError:
                 raise _Unusable(_Trouble.DAMAGED) from None
-        self._on_note(f"⚠️ 執行紀錄已損壞, 改名為 {aside.name}; 從頭開始一份新的")
+        self._on_note(tr("⚠️ 執行紀錄已損壞, 改名為 {name}; 從頭開始一份新的", name=aside.name))
 
     def _tell(self, note: str) -> None:
         with self._telling:

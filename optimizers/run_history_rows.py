@@ -12,7 +12,10 @@ from core.cost import Spend
 from core.history import ServiceTimes, StoredItem, StoredRun
 from core.outcome import Answer, AnswerSource, Outcome, OutcomeKind, RunReport, Usage
 
-__all__ = ["ITEM_COLUMNS", "RUN_COLUMNS", "SCHEMA", "item_of", "item_rows", "run_of", "run_row"]
+__all__ = [
+    "ITEM_COLUMNS", "RUN_COLUMNS", "SAVINGS", "SAVING_COLUMNS", "SCHEMA", "item_of", "item_rows", "run_of", "run_row",
+    "saving_of", "saving_row",
+]  # fmt: skip
 
 RUN_COLUMNS: Final = (
     "title", "started_wall", "wall_seconds", "model", "counts", "prompt_tokens", "answer_tokens", "thinking_tokens",
@@ -40,6 +43,12 @@ SCHEMA: Final = (
         thinking_tokens INTEGER NOT NULL, PRIMARY KEY (run, number)
     )""",
 )
+# Beside the first two, so that a file of before has all that it needs, and a program of before can go on with this one.
+SAVING_COLUMNS: Final = ("tokens", "money", "unpriced")
+SAVINGS: Final = """CREATE TABLE IF NOT EXISTS savings (
+    run INTEGER PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE, tokens INTEGER NOT NULL, money TEXT NOT NULL,
+    unpriced INTEGER NOT NULL
+)"""
 
 _TITLE_CHARACTERS: Final = 200
 _NO_ANSWER: Final = Answer("", "")
@@ -80,6 +89,22 @@ def item_rows(
     """The values of ITEM_COLUMNS for each question, every text of them cleaned."""
     for number, (question, outcome) in enumerate(zip(questions, report.outcomes, strict=True), 1):
         yield number, clean(question), *_item_values(outcome, report.started_at, clean)
+
+
+def saving_row(spend: Spend | None) -> tuple[Any, ...] | None:
+    """The values of SAVING_COLUMNS; None where nothing was saved, or nobody knows."""
+    if spend is None or not spend.saved_calls:
+        return None
+    return spend.saved_tokens, str(spend.known_saved_money), spend.unpriced_saved
+
+
+def saving_of(row: Sequence[Any]) -> tuple[int, int, Decimal, int] | None:
+    """A row of run and SAVING_COLUMNS, checked."""
+    try:
+        run, tokens, money, unpriced = row
+        return _count(run), _count(tokens), _money(_text(money)), _count(unpriced)
+    except ValueError:
+        return None
 
 
 def run_of(row: Sequence[Any]) -> StoredRun | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -218,10 +220,127 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_start_goes_on(home: Path) -> Non
 
 def test_help_opens_with_examples(home: Path) -> None:
     """Of the program and of each command."""
-    for arguments in (["--help"], ["ask", "--help"], ["analyze", "--help"]):
+    for arguments in (
+        ["--help"], ["ask", "--help"], ["analyze", "--help"], ["history", "--help"], ["cache", "--help"],
+        ["stats", "--help"], ["doctor", "--help"], ["completion", "--help"],
+    ):  # fmt: skip
         done = call(home, *arguments)
         assert done.code == 0
         assert "python main.py" in done.out
+
+
+def test_the_history_of_what_was_asked(home: Path) -> None:
+    """Listed, shown, compared, added up, exported and pruned by processes of their own; data on stdout alone."""
+    asked = call(home, "ask", "-", "--json", typed="好\n壞\n".encode(), environ={"OFFLINE_FAULTS": "blocked@match:壞"})
+    assert asked.code == 3
+    again = call(home, "history", "rerun", "1", "--failed", "--json", "-q")
+    assert (again.code, again.err) == (0, "")
+    assert [row["question"] for row in rows(again.out)] == ["壞"]
+    listed = rows(call(home, "history", "--json").out)
+    assert [(row["id"], row["questions"]) for row in listed] == [(2, 1), (1, 2)]
+    shown = call(home, "history", "show", "1")
+    assert "🚫 內容被安全機制擋下" in shown.out
+    assert rows(call(home, "stats", "--json").out)[0]["questions"] == 3
+    exported = call(home, "history", "export", "1", "--out", "run.html")
+    assert (exported.code, exported.out, exported.err) == (0, "", "📄 已寫入 run.html (2 列)\n")
+    assert (home / "run.html").stat().st_mode & 0o777 == 0o600
+    assert rows(call(home, "history", "prune", "--keep", "1", "--json").out) == [{"deleted": 1}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code", "said"),
+    [
+        (["history"], {}, 0, "🗂️ 沒有符合的執行紀錄"),
+        (["history", "list", "-q"], {}, 0, ""),
+        (["history", "show", "7"], {}, 2, "❌ 沒有編號 7 的紀錄"),
+        (["history", "list"], {"HISTORY": "off"}, 2, "❌ 歷史紀錄已關閉 (HISTORY=off)"),
+        (["history", "list"], {"MAX_WORKERS": "x"}, 2, "MAX_WORKERS"),
+        (["history", "lst"], {}, 2, "❌ ACTION: 沒有 'lst'; 可用的有"),
+        (["cache", "clear", "--yes"], {}, 2, "❌ 快取只在記憶體裡"),
+    ],
+)
+def test_commands_without_anything_to_show(
+    home: Path, arguments: list[str], environ: dict[str, str], code: int, said: str
+) -> None:
+    """One sentence on stderr, nothing on stdout; with -q only what is wrong."""
+    done = call(home, *arguments, environ=environ)
+    assert (done.code, done.out) == (code, "")
+    assert done.err.startswith(said) if said.startswith(("❌", "🗂️")) else said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_history_that_cannot_be_read_is_exit_code_1(home: Path) -> None:
+    """Not an empty list, and not a traceback; also when it should be quiet."""
+    folder = home / "data" / "parallel_processing"
+    folder.mkdir(parents=True)
+    (folder / "history.sqlite3").write_bytes(b"no database" * 1000)
+    done = call(home, "history", "--json", "-q")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("⚠️ 執行紀錄已損壞, 改名為 ")
+
+
+def test_ctrl_c_in_ask_shows_what_is_answered(home: Path) -> None:
+    """130; the answers that came are on stdout, and the run is in the history."""
+    hangs = {"OFFLINE_FAULTS": "hang@match:慢", "QUERY_TIMEOUT": "60"}
+    (home / "q.txt").write_text("好\n慢\n", encoding="utf-8")
+    with Program(home, "ask", "q.txt", "--json", environ=hangs) as program:
+        _wait_for(lambda: "✅ 任務完成: 好" in program.err)
+        program.interrupt()
+        done = program.finish()
+    assert done.code == 130
+    assert [row["outcome"] for row in rows(done.out)] == ["answered", "cancelled"]
+    assert [row["counts"] for row in rows(call(home, "history", "--json").out)] == [{"answered": 1, "cancelled": 1}]
+
+
+def test_a_reader_that_leaves_is_no_error(home: Path) -> None:
+    """As with `| head -1`: no traceback, and the status of a broken pipe."""
+    (home / "q.txt").write_text("".join(f"問題 {number}\n" for number in range(40)), encoding="utf-8")
+    assert call(home, "ask", "q.txt", "-q").code == 0
+    for arguments in ("history show 1", "history show 1 --json", "--help", "completion bash"):
+        line = f'"{sys.executable}" "{MAIN}" {arguments} | head -1; exit "${{PIPESTATUS[0]}}"'
+        done = subprocess.run(
+            ["bash", "-c", line], capture_output=True, text=True, env=environment(home), cwd=home, timeout=60,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode in (0, 141)
+        assert done.stderr == ""
+        assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("history --json", 0, ""),
+        ("stats", 0, ""),
+        ("history delete 1", 2, "請加上 --yes 表示同意"),
+        ("history rerun 1 --json", 0, ""),
+        ("ask -", 2, "❌ 標準輸入是關閉的"),
+        ("analyze -", 2, "❌ 標準輸入是關閉的"),
+    ],
+)
+def test_a_closed_stdin_is_never_asked(home: Path, arguments: str, code: int, said: str) -> None:
+    """What needs it says so; the rest does its work."""
+    assert call(home, "ask", "-", typed="好\n".encode()).code == 0
+    done = subprocess.run(
+        ["sh", "-c", f'exec "{sys.executable}" "{MAIN}" {arguments} <&-'],
+        capture_output=True, text=True, env=environment(home), cwd=home, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_old_batches_are_tidied_away_after_an_analysis(home: Path) -> None:
+    """Finished ones of long ago, that is; and it is told."""
+    reviews(home)
+    call(home, "analyze", "reviews.csv", "--column", "內容")
+    (journal,) = (home / "state" / "parallel_processing" / "bulk").glob("*.sqlite3")
+    with contextlib.closing(sqlite3.connect(journal)) as connection, connection:
+        connection.execute("UPDATE meta SET value = '1000000.0' WHERE name = 'updated'")
+    (home / "other.txt").write_text("很好吃\n", encoding="utf-8")
+    done = call(home, "analyze", "other.txt")
+    assert "🧹 已刪除 1 份早就完成的批次紀錄" in done.err
+    assert not journal.exists()
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final
 
 from core.history import StoredItem, StoredRun
+from core.language import marked, tr, tr_n
 from core.outcome import AnswerSource, OutcomeKind
 from utils.cost_text import money_text
 from utils.event_lines import KIND_TITLES, SYMBOLS
@@ -17,8 +18,9 @@ from utils.text_width import cell_width, fit, pad
 
 __all__ = ["compare_text", "history_table", "run_summary_text"]
 
-_SOURCES: Final = {AnswerSource.CACHE: " [快取]", AnswerSource.SHARED: " [共用]"}
-_EMPTY: Final = "🗂️ 沒有符合的執行紀錄"
+_SOURCES: Final = {AnswerSource.CACHE: marked(" [快取]"), AnswerSource.SHARED: marked(" [共用]")}
+_EMPTY: Final = marked("🗂️ 沒有符合的執行紀錄")
+_HEAD: Final = ("#", marked("時間"), marked("標題"), marked("成功"), marked("秒"))
 _WIDE: Final = 80
 _GAP: Final = "  "
 _LEAST_TITLE: Final = 8
@@ -39,9 +41,9 @@ def history_table(runs: Sequence[StoredRun], width: int = 80) -> str:
     From 80 columns on the outcomes tell every kind, and the time its year.
     """
     if not runs:
-        return _EMPTY
+        return tr(_EMPTY)
     wide = width >= _WIDE
-    rows = [("#", "時間", "標題", "成功", "秒"), *(_run_cells(run, wide=wide) for run in runs)]
+    rows = [tuple(map(tr, _HEAD)), *(_run_cells(run, wide=wide) for run in runs)]
     number, when, _, outcome, seconds = (max(map(cell_width, column)) for column in zip(*rows, strict=True))
     outcome = min(outcome, max(width // 3, 4))
     title = max(width - number - when - outcome - seconds - 4 * len(_GAP), _LEAST_TITLE)
@@ -68,42 +70,72 @@ def run_summary_text(run: StoredRun, items: Iterable[StoredItem] = (), width: in
     for item in shown:
         lines += _item_lines(item, width)
     if shown and len(shown) < run.questions:
-        lines.append(f"… 另有 {run.questions - len(shown):,} 個問題沒有列出")
+        lines.append(tr_n("… 另有 {count:,} 個問題沒有列出", run.questions - len(shown)))
     return "\n".join(lines)
 
 
 def compare_text(run_a: StoredRun, run_b: StoredRun, width: int = 80) -> str:
-    """The figures of two runs side by side; the last column is the second less the first, and in percent of it."""
-    rows = [("", f"#{run_a.id}", f"#{run_b.id}", "差異")]
-    rows += [_row(label, show, of(run_a), of(run_b)) for label, show, of in _FIGURES]
-    columns = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
-    room = max(width - columns[0] - 3 * len(_GAP), 3 * _LEAST_TITLE)
-    columns[1:] = [min(column, room // 3) for column in columns[1:]] if sum(columns[1:]) > room else columns[1:]
-    table = [
-        _GAP.join(
-            (pad(row[0], columns[0]), *(_right(*pair) for pair in zip(row[1:], columns[1:], strict=True)))
-        ).rstrip()
-        for row in rows
-    ]
+    """The figures of two runs side by side; the last column is the second less the first, and in percent of it.
+
+    Where a screen is too narrow for that the percentages are left out, and then the whole column: no figure is cut
+    as long as two of them fit.
+    """
+    rows = [_row(tr(label), show, of(run_a), of(run_b)) for label, show, of in _FIGURES]
+    head = ("", f"#{run_a.id}", f"#{run_b.id}")
+    table = [(*head, tr("差異")), *((*each, change + percent) for *each, change, percent in rows)]
+    if _table_width(table) > width:
+        table = [(*head, tr("差異")), *((*each, change) for *each, change, _ in rows)]
+    if _table_width(table) > width:
+        table = [head, *(row[:3] for row in rows)]
     heads = [fit(f"#{run.id} {_when(run)} {run.title}", max(width, _LEAST_LINE)) for run in (run_a, run_b)]
-    return "\n".join(["📊 兩次執行的比較", *heads, "-" * min(width, _RULE), *table])
+    return "\n".join([tr("📊 兩次執行的比較"), *heads, "-" * min(width, _RULE), *_figure_table(table, width)])
+
+
+def _table_width(rows: Sequence[Sequence[str]]) -> int:
+    return sum(max(map(cell_width, column)) + len(_GAP) for column in zip(*rows, strict=True)) - len(_GAP)
+
+
+def _figure_table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    first, *columns = (max(map(cell_width, column)) for column in zip(*rows, strict=True))
+    if _table_width(rows) > width:
+        most = max((width - first) // len(columns) - len(_GAP), _LEAST_TITLE)
+        columns = [min(column, most) for column in columns]
+    return [_GAP.join((pad(row[0], first), *map(_right, row[1:], columns))).rstrip() for row in rows]
 
 
 def _figure_lines(run: StoredRun) -> list[str]:
     service = run.service
     lines = [
-        f"🗂️ 執行紀錄 #{run.id}: {run.title}",
-        f"🕒 {_when(run)}, 模型 {run.model or '未知'}",
-        f"✅ 成功: {run.answered:,}/{run.questions:,}"
-        + (f" ({_other_kinds(run)})" if run.answered < run.questions else ""),
-        f"⏱️ 總時間: {run.wall_seconds:,.2f} 秒; 依序需 {run.serial_seconds:,.2f} 秒",
+        tr("🗂️ 執行紀錄 #{id}: {title}", id=run.id, title=run.title),
+        tr("🕒 {when}, 模型 {model}", when=_when(run), model=run.model or tr("未知")),
+        _answered_line(run),
+        tr("⏱️ 總時間: {wall:,.2f} 秒; 依序需 {serial:,.2f} 秒", wall=run.wall_seconds, serial=run.serial_seconds),
     ]
     if run.speed_up > 0:
-        lines.append(f"⚡ 加速: {run.speed_up:.2f} 倍 (上限 {run.speed_up_limit:.2f} 倍)")
+        lines.append(tr("⚡ 加速: {times:.2f} 倍 (上限 {limit:.2f} 倍)", times=run.speed_up, limit=run.speed_up_limit))
     if service.tasks:
-        lines.append(f"📶 服務時間: 平均 {service.mean:.2f}, p50 {service.p50:.2f}, p95 {service.p95:.2f} 秒")
-    lines.append(f"💰 tokens: 輸入 {run.prompt_tokens:,}, 輸出 {run.output_tokens:,}; 費用 {money_text(run.money)}")
+        lines.append(
+            tr(
+                "📶 服務時間: 平均 {mean:.2f}, p50 {p50:.2f}, p95 {p95:.2f} 秒",
+                mean=service.mean, p50=service.p50, p95=service.p95,
+            )
+        )  # fmt: skip
+    lines.append(
+        tr(
+            "💰 tokens: 輸入 {prompt:,}, 輸出 {output:,}; 費用 {money}",
+            prompt=run.prompt_tokens, output=run.output_tokens, money=money_text(run.money),
+        )
+    )  # fmt: skip
     return lines
+
+
+def _answered_line(run: StoredRun) -> str:
+    if run.answered == run.questions:
+        return tr("✅ 成功: {answered:,}/{questions:,}", answered=run.answered, questions=run.questions)
+    return tr(
+        "✅ 成功: {answered:,}/{questions:,} ({others})",
+        answered=run.answered, questions=run.questions, others=_other_kinds(run),
+    )  # fmt: skip
 
 
 def _run_cells(run: StoredRun, *, wide: bool) -> tuple[str, str, str, str, str]:
@@ -115,9 +147,10 @@ def _run_cells(run: StoredRun, *, wide: bool) -> tuple[str, str, str, str, str]:
 def _item_lines(item: StoredItem, width: int) -> list[str]:
     lines = [_beginning(f"{item.number}. {item.question}", width)]
     if item.kind is not OutcomeKind.ANSWERED:
-        reason = item.reason or KIND_TITLES[item.kind]
+        reason = item.reason or tr(KIND_TITLES[item.kind])
         return [*lines, _INDENT + _beginning(f"{SYMBOLS[item.kind]} {reason}", width - cell_width(_INDENT))]
-    mark = _SOURCES.get(item.source, "") + (" ⚠️ 被截斷" if item.truncated else "")
+    source = _SOURCES.get(item.source)
+    mark = ("" if source is None else tr(source)) + (tr(" ⚠️ 被截斷") if item.truncated else "")
     return [*lines, _FRAME + _beginning(item.answer, width - cell_width(_FRAME + mark)) + mark]
 
 
@@ -129,7 +162,7 @@ def _beginning(text: str, columns: int) -> str:
 def _other_kinds(run: StoredRun) -> str:
     """How often each kind but success occurred."""
     kinds = [kind for kind in KIND_TITLES if kind is not OutcomeKind.ANSWERED and run.counts.get(kind)]
-    return ", ".join(f"{KIND_TITLES[kind]} {run.counts[kind]:,}" for kind in kinds)
+    return ", ".join(f"{tr(KIND_TITLES[kind])} {run.counts[kind]:,}" for kind in kinds)
 
 
 def _when(run: StoredRun, *, year: bool = True) -> str:
@@ -154,31 +187,32 @@ def _dollars(value: float | Decimal) -> str:
 
 
 _FIGURES: Final[tuple[tuple[str, _Show, Callable[[StoredRun], _Number]], ...]] = (
-    ("問題", _whole, lambda run: run.questions),
-    ("成功", _whole, lambda run: run.answered),
-    ("未成功", _whole, lambda run: run.questions - run.answered),
-    ("總時間 (秒)", _seconds, lambda run: run.wall_seconds),
-    ("依序時間 (秒)", _seconds, lambda run: run.serial_seconds),
-    ("加速 (倍)", _seconds, lambda run: run.speed_up),
-    ("服務平均 (秒)", _seconds, lambda run: run.service.mean if run.service.tasks else None),
-    ("服務 p50 (秒)", _seconds, lambda run: run.service.p50 if run.service.tasks else None),
-    ("服務 p95 (秒)", _seconds, lambda run: run.service.p95 if run.service.tasks else None),
-    ("輸入 tokens", _whole, lambda run: run.prompt_tokens),
-    ("輸出 tokens", _whole, lambda run: run.output_tokens),
-    ("費用", _dollars, lambda run: run.money),
+    (marked("問題"), _whole, lambda run: run.questions),
+    (marked("成功"), _whole, lambda run: run.answered),
+    (marked("未成功"), _whole, lambda run: run.questions - run.answered),
+    (marked("總時間 (秒)"), _seconds, lambda run: run.wall_seconds),
+    (marked("依序時間 (秒)"), _seconds, lambda run: run.serial_seconds),
+    (marked("加速 (倍)"), _seconds, lambda run: run.speed_up),
+    (marked("服務平均 (秒)"), _seconds, lambda run: run.service.mean if run.service.tasks else None),
+    (marked("服務 p50 (秒)"), _seconds, lambda run: run.service.p50 if run.service.tasks else None),
+    (marked("服務 p95 (秒)"), _seconds, lambda run: run.service.p95 if run.service.tasks else None),
+    (marked("輸入 tokens"), _whole, lambda run: run.prompt_tokens),
+    (marked("輸出 tokens"), _whole, lambda run: run.output_tokens),
+    (marked("費用"), _dollars, lambda run: run.money),
 )
 
 
-def _row(label: str, show: _Show, before: _Number, after: _Number) -> tuple[str, str, str, str]:
+def _row(label: str, show: _Show, before: _Number, after: _Number) -> tuple[str, str, str, str, str]:
+    """The label, both figures, their difference, and that in percent."""
     left, right = (show(value) if value is not None and math.isfinite(value) else _NONE for value in (before, after))
     if before is None or after is None or _NONE in (left, right):
-        return label, left, right, _NONE
+        return label, left, right, _NONE, ""
     change = Decimal(after) - Decimal(before)
     if show(change) == show(Decimal(0)):
-        return label, left, right, "="
+        return label, left, right, "=", ""
     part = change / Decimal(before) if before else Decimal("inf")
     percent = f" ({part:+.0%})" if abs(part) < _MOST_PERCENT else ""
-    return label, left, right, f"{'+' if change > 0 else ''}{show(change)}{percent}"
+    return label, left, right, f"{'+' if change > 0 else ''}{show(change)}", percent
 
 
 def _left(text: str, columns: int) -> str:

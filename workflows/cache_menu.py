@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from core.language import marked, tr
 from core.outcome import Answer, Outcome
 from core.ports import ChatModel, Prompt
 from core.scope import Scope
@@ -25,18 +26,18 @@ __all__ = ["CacheMenu"]
 
 _AT_ONCE: Final = 20
 _COMMAND: Final = re.compile(r"([a-z]?) *([0-9]{0,9})")
-_HELP: Final = "N 看內容 · d N 刪除 · p N 釘選或取消 · r N 重新問 · n 下一頁 · b 上一頁 · o 換排序"
-_ORDERS: Final = {CacheOrder.NEWEST: "最新的在前", CacheOrder.MOST_HIT: "命中最多的在前"}
-_GONE: Final = "❌ 這一筆已經不在快取裡"
+_HELP: Final = marked("N 看內容 · d N 刪除 · p N 釘選或取消 · r N 重新問 · n 下一頁 · b 上一頁 · o 換排序")
+_ORDERS: Final = {CacheOrder.NEWEST: marked("最新的在前"), CacheOrder.MOST_HIT: marked("命中最多的在前")}
+_GONE: Final = marked("❌ 這一筆已經不在快取裡")
 _PINNINGS: Final = {
     Pinning.ABSENT: _GONE,
-    Pinning.EXPIRED: "✅ 已取消釘選; 它的時效已過, 所以移除了",
-    Pinning.FULL: f"❌ 釘選已滿 (最多 {MOST_PINNED:,} 筆, 也不超過快取的一半), 請先取消釘選其他的",
+    Pinning.EXPIRED: marked("✅ 已取消釘選; 它的時效已過, 所以移除了"),
+    Pinning.FULL: marked("❌ 釘選已滿 (最多 {count:,} 筆, 也不超過快取的一半), 請先取消釘選其他的"),
 }
 _NOT_REFRESHABLE: Final = {
     NotRefreshable.GONE: _GONE,
-    NotRefreshable.UNKNOWN_QUESTION: "❌ 這一筆沒有記下完整的問題, 不能從這裡重新問; 請刪除它, 再問一次",
-    NotRefreshable.OTHER_MODEL: "❌ 這一筆是別的模型或參數的回答, 不能用現在的模型更新; 請刪除它, 再問一次",
+    NotRefreshable.UNKNOWN_QUESTION: marked("❌ 這一筆沒有記下完整的問題, 不能從這裡重新問; 請刪除它, 再問一次"),
+    NotRefreshable.OTHER_MODEL: marked("❌ 這一筆是別的模型或參數的回答, 不能用現在的模型更新; 請刪除它, 再問一次"),
 }
 
 
@@ -70,7 +71,7 @@ class CacheMenu:
         while self._interrupts.leave_with is None:
             if stale and not self._list():
                 return
-            entered = self._console.ask_plain("選擇 (直接按 Enter 返回選單): ")
+            entered = self._console.ask_plain(tr("選擇 (直接按 Enter 返回選單): "))
             self._interrupts.reset()
             if not entered:
                 return
@@ -81,14 +82,14 @@ class CacheMenu:
         self._listed = self._view.entries(self._order)
         total = len(self._listed)
         if not total:
-            self._console.write_line("🗂️ 快取裡沒有內容")
+            self._console.write_line(tr("🗂️ 快取裡沒有內容"))
             return False
         self._page = min(self._page, (total - 1) // _AT_ONCE)
         start = self._page * _AT_ONCE
         shown = self._listed[start : start + _AT_ONCE]
-        order, width = _ORDERS[self._order], self._console.width
+        order, width = tr(_ORDERS[self._order]), self._console.width
         self._console.write_line(cache_table(shown, first=start + 1, total=total, order=order, width=width))
-        self._console.write_line(_HELP)
+        self._console.write_line(tr(_HELP))
         return True
 
     def _do(self, entered: str) -> bool:
@@ -99,11 +100,11 @@ class CacheMenu:
             return self._turn(command)
         action = self._actions.get(command)
         if action is None or not digits:
-            self._console.write_line("❌ 無效的選擇")
+            self._console.write_line(tr("❌ 無效的選擇"))
             return False
         number = int(digits)
         if not 1 <= number <= len(self._listed):
-            self._console.write_line(f"❌ 沒有這個編號, 請輸入 1 到 {len(self._listed):,}")
+            self._console.write_line(tr("❌ 沒有這個編號, 請輸入 1 到 {most:,}", most=len(self._listed)))
             return False
         return action(number, self._listed[number - 1])
 
@@ -114,7 +115,7 @@ class CacheMenu:
             return True
         page = self._page + (1 if command == "n" else -1)
         if not 0 <= page * _AT_ONCE < len(self._listed):
-            self._console.write_line("❌ 沒有下一頁" if command == "n" else "❌ 沒有上一頁")
+            self._console.write_line(tr("❌ 沒有下一頁") if command == "n" else tr("❌ 沒有上一頁"))
             return False
         self._page = page
         return True
@@ -122,29 +123,31 @@ class CacheMenu:
     def _look(self, number: int, entry: EntryInfo) -> bool:
         snapshot = self._view.look(entry.key)
         if snapshot is None:
-            return self._tell(_GONE)
+            return self._tell(tr(_GONE))
         prompt = None if snapshot.question is None else snapshot.question.prompt
         self._console.write_line(entry_text(number, entry, snapshot.take(), prompt))
         return False
 
     def _drop(self, number: int, entry: EntryInfo) -> bool:
-        return self._tell(f"✅ 已刪除第 {number:,} 筆" if self._view.drop(entry.key) else _GONE)
+        dropped = self._view.drop(entry.key)
+        return self._tell(tr("✅ 已刪除第 {number:,} 筆", number=number) if dropped else tr(_GONE))
 
     def _pin(self, number: int, entry: EntryInfo) -> bool:
         pinned = not entry.pinned
-        done = f"✅ 已釘選第 {number:,} 筆, 不會過期" if pinned else f"✅ 已取消釘選第 {number:,} 筆"
-        return self._tell(_PINNINGS.get(self._view.pin(entry.key, pinned), done))
+        done = marked("✅ 已釘選第 {number:,} 筆, 不會過期") if pinned else marked("✅ 已取消釘選第 {number:,} 筆")
+        came = _PINNINGS.get(self._view.pin(entry.key, pinned), done)
+        return self._tell(tr(came, number=number, count=MOST_PINNED))
 
     def _refresh(self, number: int, entry: EntryInfo) -> bool:
         model = self._engine.chat_model()
         prompt = self._view.question(entry.key, model.identity)
         if isinstance(prompt, NotRefreshable):
-            return self._tell(_NOT_REFRESHABLE[prompt])
+            return self._tell(tr(_NOT_REFRESHABLE[prompt]))
         outcome = self._ask(model, prompt)
         if self._view.replace(entry.key, outcome.value, prompt):
-            return self._tell(f"✅ 第 {number:,} 筆已換成新的回答")
+            return self._tell(tr("✅ 第 {number:,} 筆已換成新的回答", number=number))
         advice = f"\n💡 {one_line(outcome.advice)}" if outcome.advice else ""
-        return self._tell(f"⚠️ 沒有得到新的回答, 原來的保留{advice}")
+        return self._tell(tr("⚠️ 沒有得到新的回答, 原來的保留") + advice)
 
     def _ask(self, model: ChatModel, prompt: Prompt) -> Outcome[Any]:
         """Ask past the cache, as a run of one task."""

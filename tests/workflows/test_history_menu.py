@@ -99,7 +99,19 @@ def test_deleting_needs_a_yes(visit: Visit, history: RunHistory) -> None:
     assert history.run(1) is None
 
 
-@pytest.mark.parametrize("typed", ["x", "r", "c 1", "c 1 2 3", "r x", "1 2", "d -1"])
+def test_old_runs_are_pruned_after_a_yes(visit: Visit, history: RunHistory) -> None:
+    """Beyond a number of them or an age in days, asked for where it is not given; Enter and a no change nothing."""
+    assert "要刪除最舊的 1 次紀錄嗎? (y/N): " in visit("p 1\nn\n")
+    assert "🗂️ 沒有需要清理的紀錄" in visit("p ３０ｄ\n")
+    assert "保留最新的幾次?" in visit("p\n\n")
+    assert len(history.runs()) == 2
+    assert "✅ 已刪除 1 次紀錄" in visit("p\n1\ny\n")
+    assert [run.id for run in history.runs()] == [2]
+    assert "✅ 已刪除 1 次紀錄" in visit("p 0d\ny\n")
+    assert history.runs() == ()
+
+
+@pytest.mark.parametrize("typed", ["p x", "p -1", "p 1 2", "p\nx", "x", "r", "c 1", "c 1 2 3", "r x", "1 2", "d -1"])
 def test_what_is_no_command_is_told(visit: Visit, typed: str) -> None:
     """One sentence, and the list comes back."""
     assert "❌ 無效的選擇" in visit(f"{typed}\n")

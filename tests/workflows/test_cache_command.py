@@ -1,0 +1,158 @@
+"""`cache`, in this process, on a store that stands for one that outlives it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import UsageError
+from core.outcome import Answer, Usage
+from core.ports import Prompt
+from core.settings import Settings
+from optimizers.cache_manager import CacheManager
+from optimizers.cache_stores import MemoryStore
+from tests.fakes import FakeClock
+from utils.console import Console
+from utils.interrupts import Interrupts
+from utils.text_width import cell_width
+from workflows.command_line import CommandLine, read_options, run_command
+from workflows.engine import Engine
+
+Call = Callable[..., tuple[int, str, str]]
+KEYS = tuple(f"{digit}" * 64 for digit in "abc")
+
+
+class Lasting:
+    """Hands everything to a store in memory, but is none."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    for name in ("CONFIG", "STATE", "CACHE", "DATA"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    clock = FakeClock()
+    engine = Engine(Settings(offline_scale=0.0), clock=clock)
+    engine.cache = CacheManager(store=Lasting(MemoryStore(max_entries=10, max_bytes=10**6, clock=clock)))
+    kept = (("蘋果", "gemini-2.5-flash"), ("香蕉", "unknown-1"), ("櫻桃", "m"))
+    for key, (question, model) in zip(KEYS, kept, strict=True):
+        engine.cache.set(key, Answer(f"{question}的回答", model, Usage(1_000_000, 0)), prompt=Prompt(question))
+        clock.advance(10)
+    for key in (KEYS[0], KEYS[0], KEYS[1]):
+        engine.cache.get(key)
+    engine.cache.store.pin(KEYS[1], True)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def call(engine: Engine) -> Call:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        out, notes = io.StringIO(), io.StringIO()
+        console = Console(stdin=io.StringIO(), stdout=notes, environ={})
+        screen = Console(stdin=io.StringIO(), stdout=out, stderr=notes, environ={})
+        line = CommandLine(engine, screen, console, Interrupts(), None, errors=console)
+        code = run_command(read_options(["cache", *arguments], version="1"), line)
+        return code, out.getvalue(), notes.getvalue()
+
+    return call
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_cache_in_memory_has_nothing_to_show(call: Call, engine: Engine) -> None:
+    """One sentence that says so, and how to keep one."""
+    engine.cache = CacheManager()
+    for arguments in ((), ("stats",), ("clear", "--yes")):
+        with pytest.raises(UsageError, match="CACHE_STORE=sqlite"):
+            call(*arguments)
+
+
+def test_entries_are_listed_by_their_keys(call: Call) -> None:
+    """The newest first, or the most hit; a limit holds, and the table fits."""
+    code, out, err = call("--order", "hits")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "🗂️ 快取內容: 第 1 到 3 筆, 共 3 筆 (命中最多的在前)"
+    assert [line.split()[0] for line in lines[1:] if "-" not in line] == ["鍵", "aaaaaaaa", "bbbbbbbb", "cccccccc"]
+    assert max(map(cell_width, lines)) <= 80
+    found = rows(call("list", "--json", "--limit", "2")[1])
+    assert [row["key"] for row in found] == [KEYS[2], KEYS[1]]
+    assert found[1] == {
+        "key": KEYS[1], "question": "香蕉", "age_seconds": 20.0, "remaining_seconds": None, "hits": 1,
+        "bytes": found[1]["bytes"], "pinned": True,
+    }  # fmt: skip
+    assert found[0]["remaining_seconds"] == 290.0
+
+
+def test_an_entry_is_shown_by_the_beginning_of_its_key(call: Call) -> None:
+    """Whole, framed; in JSON with the answer's own figures."""
+    _, out, _ = call("show", "AA")
+    assert out.startswith("📝 快取 aaaaaaaa: 蘋果\n│ 蘋果的回答\n└ 模型 gemini-2.5-flash")
+    (found,) = rows(call("show", KEYS[0], "--json")[1])
+    assert (found["answer"], found["model"], found["tokens"], found["hits"]) == (
+        "蘋果的回答", "gemini-2.5-flash", 1_000_000, 2,
+    )  # fmt: skip
+
+
+def test_what_is_no_answer_is_shown_as_what_it_is(call: Call, engine: Engine) -> None:
+    """Text as text, the rest by its type."""
+    engine.cache.set("d" * 64, "文字")
+    engine.cache.set("e" * 64, 7)
+    assert rows(call("show", "d", "--json")[1])[0]["answer"] == "文字"
+    assert rows(call("show", "e", "--json")[1])[0]["answer"] is None
+
+
+def test_a_key_must_be_that_of_one_entry(call: Call, engine: Engine) -> None:
+    """None, several, and what is no key are told apart from it."""
+    engine.cache.set("ab" * 32, "x")
+    with pytest.raises(UsageError, match="有 2 筆的鍵以 a 開頭"):
+        call("show", "a")
+    for key in ("f", "xyz", "", "*"):
+        with pytest.raises(UsageError, match="快取裡沒有鍵"):
+            call("drop", key)
+
+
+def test_entries_are_dropped(call: Call, engine: Engine) -> None:
+    """All that are named, or none."""
+    with pytest.raises(UsageError):
+        call("drop", "a", "f")
+    assert len(engine.cache.entries()) == 3
+    assert rows(call("drop", "a", "b", KEYS[0], "--json")[1]) == [{"dropped": [KEYS[0], KEYS[1]]}]
+    assert call("drop", "c") == (0, "", "✅ 已從快取刪除 1 筆\n")
+    assert call() == (0, "", "🗂️ 快取裡沒有內容\n")
+
+
+def test_all_is_cleared_only_with_a_yes(call: Call, engine: Engine) -> None:
+    """What is empty needs none."""
+    with pytest.raises(UsageError, match="請加上 --yes 表示同意"):
+        call("clear")
+    assert len(engine.cache.entries()) == 3
+    assert rows(call("clear", "--yes", "--json")[1]) == [{"dropped": 3}]
+    assert call("clear") == (0, "", "✅ 已從快取刪除 0 筆\n")
+
+
+def test_what_the_entries_have_saved(call: Call, engine: Engine) -> None:
+    """Calls, tokens and money of each hit; what has no price is counted apart."""
+    price = engine.ledger.price_of("gemini-2.5-flash")
+    assert price is not None
+    (found,) = rows(call("stats", "--json")[1])
+    assert (found["entries"], found["pinned"], found["hits"], found["saved_tokens"]) == (3, 1, 3, 3_000_000)
+    assert found["saved_usd"] == pytest.approx(float(2 * price.money(Usage(1_000_000, 0))))
+    assert found["unpriced_hits"] == 1
+    lines = call("stats")[1].splitlines()
+    assert lines[0].startswith("💾 快取: 3 筆, ")
+    assert lines[1] == "💰 現有的這些省下: 3 次呼叫, 3,000,000 tokens"
+    assert lines[2].startswith("   省下費用: US$")
