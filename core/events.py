@@ -12,13 +12,16 @@ from core.outcome import Outcome, RunReport
 __all__ = [
     "BatchFinished",
     "BatchStarted",
+    "CallStarted",
     "Event",
+    "LimiterWaiting",
     "Observer",
     "QuotaWaiting",
     "RetryScheduled",
     "RunFinished",
     "RunStarted",
     "TaskFinished",
+    "TaskQueued",
     "TaskStarted",
 ]
 
@@ -28,6 +31,15 @@ class RunStarted:
     """A run begins; total is its number of tasks, None where the input is a stream of unknown length."""
 
     total: int | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQueued:
+    """A task was read from the input and waits for a worker. What a run never read has only its TaskFinished."""
+
+    task_id: str
+    name: str
     at: float
 
 
@@ -58,8 +70,28 @@ class RetryScheduled:
 
 
 @dataclass(frozen=True, slots=True)
+class LimiterWaiting:
+    """An attempt has to wait for the limiter, from the monotonic instant at on, until its CallStarted or its end.
+
+    Every attempt that waits says so for itself; until when is said once for all of them, by QuotaWaiting.
+    """
+
+    task_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """The provider is being asked, from the monotonic instant at on. attempt: of this task, from 1."""
+
+    task_id: str
+    attempt: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class QuotaWaiting:
-    """The quota is used up; no call is made before the monotonic instant until."""
+    """The quota is used up; no call is made before the monotonic instant until. Told once for all who wait."""
 
     task_id: str
     until: float
@@ -92,10 +124,13 @@ class BatchFinished:
 
 Event: TypeAlias = (
     RunStarted
+    | TaskQueued
     | TaskStarted
     | TaskFinished
     | RetryScheduled
     | QuotaWaiting
+    | LimiterWaiting
+    | CallStarted
     | BatchStarted
     | BatchFinished
     | RunFinished

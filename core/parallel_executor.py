@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypedDict
 
 from core.clock import SYSTEM_CLOCK, Clock
-from core.errors import DeadlineExceededError, DuplicateTaskError, ModelError, NotRunError, PoolClosedError, ScopeError
-from core.events import RunFinished, RunStarted, TaskFinished
+from core.events import RunFinished, RunStarted
 from core.outcome import ExecutorStatistics, Outcome, RunReport
 from core.scope import Scope
 from core.task import ParallelTask, TaskSnapshot
 from core.task_pool import TaskPool
+from core.task_run import TaskRun, duplicate
 
 __all__ = ["ExecutionResult", "ExecutorStats", "ParallelExecutor", "ParallelTask"]
 
@@ -49,6 +47,7 @@ class ParallelExecutor:
     A run ends when every task has its outcome. A task that fails, hangs or is cancelled does not touch the
     others; a ModelError that concerns the whole run (stops_run) ends it, and what was not asked is not_run.
     Interrupting the thread that waits (KeyboardInterrupt) cancels the run. close() parts from the threads.
+    pause(), resume(), resize() and cancel_task() steer it from other threads while runs go on.
 
     Raises UsageError for a max_workers that cannot be.
     """
@@ -56,9 +55,10 @@ class ParallelExecutor:
     def __init__(self, max_workers: int = 5, *, clock: Clock = SYSTEM_CLOCK, queue_capacity: int | None = None) -> None:
         self._clock = clock
         self._pool = TaskPool(max_workers, clock=clock, queue_capacity=queue_capacity)
-        # Guards _wall_seconds; held by a run for its one addition, and by readers.
+        # Guards the two below; held by a run as it begins and ends, by resize() to copy, and by readers.
         self._lock = threading.Lock()
         self._wall_seconds = 0.0
+        self._runs: set[TaskRun] = set()
 
     @property
     def max_workers(self) -> int:
@@ -87,7 +87,7 @@ class ParallelExecutor:
         started_at = self._clock.now()
         scope.emit(RunStarted(len(todo), started_at))
         outcomes: list[Outcome[Any] | None] = [None] * len(todo)
-        for index, outcome in _Run(self._pool, scope).outcomes(todo):
+        for index, outcome in self._outcomes(todo, scope):
             outcomes[index] = outcome
         report = RunReport(tuple(outcome for outcome in outcomes if outcome is not None), started_at, self._clock.now())
         self._add_wall(report.wall_seconds)
@@ -106,7 +106,7 @@ class ParallelExecutor:
         scope = scope or Scope(clock=self._clock)
         started_at = self._clock.now()
         try:
-            yield from _Run(self._pool, scope).outcomes(tasks, drain_input=drain_input)
+            yield from self._outcomes(tasks, scope, drain_input=drain_input)
         finally:
             self._add_wall(self._clock.now() - started_at)
 
@@ -132,8 +132,40 @@ class ParallelExecutor:
         return self._pool.in_flight()
 
     def resize(self, max_workers: int) -> None:
-        """Change the number of workers, also during a run."""
+        """Change the number of workers, also during a run: more begin at once, too many end with their task."""
         self._pool.resize(max_workers)
+        with self._lock:
+            runs = list(self._runs)
+        for run in runs:
+            run.look_again()
+
+    @property
+    def paused(self) -> bool:
+        return self._pool.paused
+
+    def pause(self) -> None:
+        """From when this returns until resume(), no task begins, of whatever run; what is in flight goes on.
+
+        A pause ends nothing by itself: a task's timeout begins when a worker takes it, so those that are queued wait
+        as long as the pause lasts. The deadline of a run (its scope's) does not stand still: run, execute_parallel
+        and stream end at it, paused or not, and what was queued is not run. Cancelling a run's scope and close()
+        end it as ever. Idempotent.
+        """
+        self._pool.pause()
+
+    def resume(self) -> None:
+        """End the pause; does nothing where there is none."""
+        self._pool.resume()
+
+    def cancel_task(self, task_id: str) -> bool:
+        """Cancel one task and let the run go on; False where no task of that id is open.
+
+        A queued task is CANCELLED at once. A running one has its scope cancelled, so that a call in flight ends, and
+        is CANCELLED when its function comes back, or after a short grace; what it returns within the grace counts.
+        A task that its run has not read from the input yet (no TaskQueued so far) is not open. Where several runs
+        that share the executor have a task of that id open, all of these are cancelled.
+        """
+        return self._pool.cancel_task(task_id)
 
     def close(self, *, timeout: float = 5.0) -> None:
         """Cancel what is under way and part from the threads, waiting for them timeout seconds at most."""
@@ -147,102 +179,26 @@ class ParallelExecutor:
     ) -> None:
         self.close()
 
+    def _outcomes(
+        self, tasks: Iterable[ParallelTask], scope: Scope, *, drain_input: bool = True
+    ) -> Iterator[tuple[int, Outcome[Any]]]:
+        run = TaskRun(self._pool, scope)
+        try:
+            with self._lock:
+                self._runs.add(run)
+            yield from run.outcomes(tasks, drain_input=drain_input)
+        finally:
+            with self._lock:
+                self._runs.discard(run)
+
     def _add_wall(self, seconds: float) -> None:
         with self._lock:
             self._wall_seconds += seconds
-
-
-class _Run:
-    """One run: feeds the pool, collects outcomes, and ends all of it together. Used by one thread, once."""
-
-    def __init__(self, pool: TaskPool, scope: Scope) -> None:
-        self._pool = pool
-        self._scope = scope.child()
-        self._inbox: deque[tuple[int, Outcome[Any]]] = deque()
-        # Guards nothing but the wait: workers append to _inbox (atomic) and notify, this run's thread waits.
-        # Entered as the bare lock: Condition.__enter__ is Python code, and a Ctrl-C in it would keep the lock.
-        self._arrival_lock = threading.Lock()
-        self._arrival = threading.Condition(self._arrival_lock)
-        self._under_way: set[str] = set()
-
-    def outcomes(
-        self, tasks: Iterable[ParallelTask], *, drain_input: bool = True
-    ) -> Iterator[tuple[int, Outcome[Any]]]:
-        """Yield every outcome once. drain_input: give an outcome to every task of the input, come what may."""
-        source = enumerate(tasks)
-        try:
-            while self._feed(source) or self._under_way:
-                yield from self._collect()
-            if drain_input:
-                for index, task in source:
-                    outcome = self._refuse(task)
-                    self._scope.emit(TaskFinished(outcome))
-                    yield index, outcome
-        finally:
-            self._scope.cancel()
-            self._scope.close()
-
-    def _feed(self, source: Iterator[tuple[int, ParallelTask]]) -> bool:
-        """Submit tasks up to the window; False once there is nothing more to submit."""
-        window = self._pool.max_workers + self._pool.queue_capacity
-        while len(self._under_way) < window and not self._scope.ended:
-            index, task = next(source, (None, None))
-            if index is None or task is None:
-                return False
-            self._submit(index, task)
-        return not self._scope.ended
-
-    def _submit(self, index: int, task: ParallelTask) -> None:
-        if task.id in self._under_way:
-            raise _duplicate(task.id)
-        self._under_way.add(task.id)
-        try:
-            self._pool.submit(task, lambda outcome: self._deliver(index, outcome), scope=self._scope)
-        except PoolClosedError as error:
-            self._scope.cancel(NotRunError(str(error), error))
-            self._deliver(index, self._refuse(task))
-        except ScopeError:
-            self._deliver(index, self._refuse(task))
-
-    def _refuse(self, task: ParallelTask) -> Outcome[Any]:
-        cause = self._scope.cause
-        assert cause is not None
-        return self._pool.refuse(task, cause, scope=self._scope)
-
-    def _deliver(self, index: int, outcome: Outcome[Any]) -> None:
-        error = outcome.error
-        if isinstance(error, ModelError) and error.stops_run:  # here, in the worker: the next one may already be asking
-            self._scope.cancel(NotRunError(f"{error.reason}; 其餘未執行", error))
-        self._inbox.append((index, outcome))
-        with self._arrival_lock:
-            self._arrival.notify()
-
-    def _collect(self) -> Iterator[tuple[int, Outcome[Any]]]:
-        """Wait for at least one outcome (or the run's deadline) and yield all that have arrived."""
-        with self._arrival_lock:
-            while self._under_way and not self._inbox and not self._past_deadline():
-                left = self._scope.deadline - self._scope.now()
-                patience = None if self._scope.cancelled or math.isinf(left) else left
-                self._scope.clock.wait(self._arrival, patience)
-        if self._past_deadline():
-            self._scope.cancel(DeadlineExceededError("整體期限已到"))
-        while self._inbox:
-            index, outcome = self._inbox.popleft()
-            self._under_way.remove(outcome.task_id)
-            self._scope.emit(TaskFinished(outcome))
-            yield index, outcome
-
-    def _past_deadline(self) -> bool:
-        return not self._scope.cancelled and self._scope.now() >= self._scope.deadline
 
 
 def _check_ids(tasks: list[ParallelTask]) -> None:
     seen: set[str] = set()
     for task in tasks:
         if task.id in seen:
-            raise _duplicate(task.id)
+            raise duplicate(task.id)
         seen.add(task.id)
-
-
-def _duplicate(task_id: str) -> DuplicateTaskError:
-    return DuplicateTaskError(f"有兩個任務的編號都是 {task_id!r}, 每個任務的編號必須不同")

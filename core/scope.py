@@ -12,6 +12,7 @@ from typing import Self
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import DeadlineExceededError, OperationCancelledError, ScopeError
 from core.events import Event, Observer
+from core.language import tr
 from core.outcome import CallFigures, Usage
 
 __all__ = ["CallTrace", "Scope", "call_shielded"]
@@ -41,9 +42,10 @@ class CallTrace:
 class Scope:
     """A deadline, a cancellation and a clock in one object, as Go's context or trio's CancelScope.
 
-    Thread-safe. A child ends no later than its parent, in time and by cancellation; ending a child does not
-    touch the parent. Once ended, a scope stays ended, with the first cause. Use a child as a context manager,
-    so that a long-lived parent does not collect finished children.
+    Thread-safe. A child ends no later than its parent, in time and by cancellation: from the instant at which the
+    parent has ended, also before its own hooks are called. Ending a child does not touch the parent. Once ended, a
+    scope stays ended, with the first cause. Use a child as a context manager, so that a long-lived parent does not
+    collect finished children.
 
     deadline is a monotonic instant of the clock (math.inf: none). trace collects the figures of the calls made
     under this scope; observer receives the events emitted under it.
@@ -94,15 +96,16 @@ class Scope:
 
     def close(self) -> None:
         """Part from the parent; the scope's own state stays as it is."""
-        if self._parent is not None:
-            self._parent._unregister(self)
+        parent, self._parent = self._parent, None
+        if parent is not None:
+            parent._unregister(self)
 
     @property
     def cause(self) -> ScopeError | None:
         """Why the scope ended: a cancellation, or the deadline having passed; None while it is alive."""
         if self._cause is None and self.clock.now() >= self.deadline:
-            return DeadlineExceededError("期限已到")
-        return self._cause
+            return DeadlineExceededError(tr("期限已到"))
+        return self._cancellation()
 
     @property
     def ended(self) -> bool:
@@ -111,14 +114,14 @@ class Scope:
     @property
     def cancelled(self) -> bool:
         """Ended by cancel(), whatever the clock says."""
-        return self._cause is not None
+        return self._cancellation() is not None
 
     def now(self) -> float:
         return self.clock.now()
 
     def remaining(self) -> float:
         """Seconds until the deadline, never below 0.0; 0.0 if cancelled; math.inf without a deadline."""
-        return 0.0 if self._cause is not None else max(self.deadline - self.clock.now(), 0.0)
+        return 0.0 if self.cancelled else max(self.deadline - self.clock.now(), 0.0)
 
     def tighten(self, timeout: float) -> None:
         """Bring the deadline forward to timeout seconds from now; never puts it off.
@@ -167,7 +170,7 @@ class Scope:
         with self._lock:
             if self._cause is not None:
                 return
-            self._cause = self.cause or cause or OperationCancelledError("已取消")
+            self._cause = self.cause or cause or OperationCancelledError(tr("已取消"))
             callbacks = list(self._callbacks.values())
             self._callbacks.clear()
             self._condition.notify_all()
@@ -188,7 +191,7 @@ class Scope:
         """Wait for that many seconds; ends early with the cause if the scope ends first."""
         wake = self.clock.now() + seconds
         with self._lock:
-            while self._cause is None:
+            while not self.cancelled:
                 left = min(wake, self.deadline) - self.clock.now()
                 if left <= 0:
                     break
@@ -223,8 +226,22 @@ class Scope:
             observer = self.observer
             call_shielded(lambda: observer(event))
 
+    def _cancellation(self) -> ScopeError | None:
+        """The cause given to cancel(), here or further up.
+
+        Looked up, since being told takes its time: the last of a thousand children is told a thousand callbacks after
+        the first, and must not begin anything meanwhile.
+        """
+        scope: Scope | None = self
+        while scope is not None:
+            if scope._cause is not None:
+                return scope._cause
+            scope = scope._parent
+        return None
+
     def _outer_deadline(self) -> float:
-        return math.inf if self._parent is None else self._parent.deadline
+        parent = self._parent
+        return math.inf if parent is None else parent.deadline
 
     def _try_register(self, token: object, callback: Callable[[], object]) -> bool:
         with self._lock:

@@ -18,10 +18,11 @@ from core.errors import (
     UsageError,
 )
 from core.events import TaskStarted
+from core.language import tr
 from core.outcome import MISSING, Missing, Outcome, OutcomeKind
 from core.scope import Scope, call_shielded
 
-__all__ = ["ParallelTask", "TaskHandle", "TaskSnapshot", "TaskState"]
+__all__ = ["ParallelTask", "TaskHandle", "TaskSnapshot", "TaskState", "tell_all"]
 
 _BLOCKED_KINDS = frozenset({ErrorKind.BLOCKED, ErrorKind.RECITATION})
 
@@ -46,7 +47,9 @@ class ParallelTask:
 
     def __post_init__(self) -> None:
         if not self.timeout > 0:
-            raise UsageError(f"任務 {self.id} 的 timeout 必須大於 0 秒, 收到 {self.timeout!r}")
+            raise UsageError(
+                tr("任務 {task_id} 的 timeout 必須大於 0 秒, 收到 {timeout!r}", task_id=self.id, timeout=self.timeout)
+            )
         if self.kwargs is None:
             self.kwargs = {}
 
@@ -136,11 +139,13 @@ class TaskHandle:
     def _ended_by(self, cause: ScopeError) -> Outcome[Any]:
         if isinstance(cause, DeadlineExceededError):
             if self.started_at is None:
-                return self._end(OutcomeKind.NOT_RUN, cause, "整體期限已到, 尚未執行", "請減少數量或延長期限後再執行")
+                advice = tr("請減少數量或延長期限後再執行")
+                return self._end(OutcomeKind.NOT_RUN, cause, tr("整體期限已到, 尚未執行"), advice)
             seconds = min(self.task.timeout, max(self.scope.deadline - self.started_at, 0.0))
-            return self._end(OutcomeKind.TIMED_OUT, cause, f"逾時 {seconds:.3g} 秒", "請稍後再試, 或延長期限")
+            reason = tr("逾時 {seconds:.3g} 秒", seconds=seconds)
+            return self._end(OutcomeKind.TIMED_OUT, cause, reason, tr("請稍後再試, 或延長期限"))
         if isinstance(cause, OperationCancelledError):
-            return self._end(OutcomeKind.CANCELLED, cause, "已取消", "需要時請再執行一次")
+            return self._end(OutcomeKind.CANCELLED, cause, tr("已取消"), tr("需要時請再執行一次"))
         return self._end(OutcomeKind.NOT_RUN, cause, cause.reason, cause.advice)
 
     def _end(
@@ -165,6 +170,12 @@ class TaskHandle:
             advice=advice,
             figures=self.scope.trace.figures(),
         )
+
+
+def tell_all(handles: list[TaskHandle]) -> None:
+    """Pass on the outcomes of handles that have just got theirs; never under the lock."""
+    for handle in handles:
+        handle.tell()
 
 
 def _text_of(error: BaseException) -> str:

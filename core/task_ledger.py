@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from core.clock import Clock
 from core.errors import DeadlineExceededError, OperationCancelledError
+from core.language import tr
 from core.outcome import ExecutorStatistics, Outcome, OutcomeKind
 from core.task import TaskHandle, TaskSnapshot
 
@@ -85,12 +86,12 @@ class TaskLedger:
         """Give up on a function that does not end, and free its place; returns whether it got its outcome here."""
         handle.abandoned = True
         self.workers -= 1
-        return self.finish(handle, handle.failed(OperationCancelledError("已取消")))
+        return self.finish(handle, handle.failed(OperationCancelledError(tr("已取消"))))
 
     def cancelled(self, handle: TaskHandle) -> bool:
         """Its scope was cancelled: end it if queued, give it its grace if running. As seal() returns."""
         if handle.started_at is None:
-            return self.seal(handle, handle.failed(OperationCancelledError("已取消")))
+            return self.seal(handle, handle.failed(OperationCancelledError(tr("已取消"))))
         now, deadline = self._clock.now(), handle.scope.deadline  # wake_at may lag behind that after a pause
         if now < deadline:  # else its deadline has come too, which end_overdue() ends with full grace
             handle.overdue = True
@@ -115,7 +116,7 @@ class TaskLedger:
                 handle.overdue = True
                 handle.wake_at = now + self._grace
                 expired.append(handle)
-                sealed = self.seal(handle, handle.failed(DeadlineExceededError("期限已到")))
+                sealed = self.seal(handle, handle.failed(DeadlineExceededError(tr("期限已到"))))
             if sealed:
                 ended.append(handle)
         return expired, ended

@@ -10,11 +10,12 @@ from typing import Any
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import DeadlineExceededError, OperationCancelledError, PoolClosedError, ScopeError, UsageError
+from core.language import tr
 from core.outcome import ExecutorStatistics, Outcome
 from core.scope import Scope
-from core.task import ParallelTask, TaskHandle, TaskSnapshot
+from core.task import ParallelTask, TaskHandle, TaskSnapshot, tell_all
 from core.task_ledger import TaskLedger
-from core.worker_threads import MOST_THREADS, WorkerThreads
+from core.worker_threads import WorkerThreads, check_workers
 
 __all__ = ["TaskPool"]
 
@@ -27,8 +28,8 @@ class TaskPool:
     - A running task is ended at its deadline, as pauses have moved it, whatever its function does. A function still
       busy grace seconds after that (or after its cancellation) is abandoned: its place is given to another thread,
       and neither shutdown nor the interpreter's exit waits for it.
-    - No thread works while nothing is queued or running. Where the machine gives no more threads, max_workers
-      falls to the number it gave.
+    - No thread works while nothing is queued or running; in a pause only those that were at work when it began.
+      Where the machine gives no more threads, max_workers falls to the number it gave.
 
     A supervisor thread starts the workers, which take tasks until there are none, and watches the deadlines.
     """
@@ -41,9 +42,9 @@ class TaskPool:
         clock: Clock = SYSTEM_CLOCK,
         grace: float = 0.2,
     ) -> None:
-        _check_workers(max_workers)
+        check_workers(max_workers)
         if queue_capacity is not None and queue_capacity < 1:
-            raise UsageError(f"queue_capacity 必須至少為 1, 收到 {queue_capacity}")
+            raise UsageError(tr("queue_capacity 必須至少為 1, 收到 {value}", value=queue_capacity))
         self._clock = clock
         self._capacity = queue_capacity
         self._threads = WorkerThreads()
@@ -53,7 +54,7 @@ class TaskPool:
         self._quiet = threading.Condition(self._lock)  # shutdown waits here for the last worker and the supervisor
         self._max_workers = max_workers
         self._next_wake = math.inf
-        self._supervised = self._closed = False
+        self._supervised = self._closed = self._paused = False
 
     @property
     def max_workers(self) -> int:
@@ -62,6 +63,10 @@ class TaskPool:
     @property
     def queue_capacity(self) -> int:
         return max(64, 2 * self._max_workers) if self._capacity is None else self._capacity
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
 
     def submit(self, task: ParallelTask, on_done: Callable[[Outcome[Any]], object], *, scope: Scope) -> TaskHandle:
         """Queue a task; waits while the queue is full.
@@ -74,7 +79,7 @@ class TaskPool:
             with self._lock:
                 scope.wait_for(self._ledger.room, lambda: self._closed or self._ledger.queued < self.queue_capacity)
                 if self._closed:
-                    raise PoolClosedError("任務池已關閉, 不再接受任務")
+                    raise PoolClosedError(tr("任務池已關閉, 不再接受任務"))
                 self._ledger.compact(2 * self.queue_capacity)
                 handle = TaskHandle(task, scope.child(task_id=task.id), on_done)
                 self._ledger.add(handle)
@@ -108,8 +113,14 @@ class TaskPool:
         """Cancel one task; False if it already has its outcome."""
         if handle.outcome is not None:
             return False
-        handle.scope.cancel(OperationCancelledError("已取消"))
+        handle.scope.cancel(OperationCancelledError(tr("已取消")))
         return True
+
+    def cancel_task(self, task_id: str) -> bool:
+        """Cancel every open task of that id, each as cancel() does; False if there is none."""
+        with self._lock:
+            handles = [handle for handle in self._ledger.alive() if handle.task.id == task_id]
+        return sum(self.cancel(handle) for handle in handles) > 0
 
     def cancel_all(self) -> int:
         """Cancel everything queued and running; returns how many tasks that were."""
@@ -119,11 +130,26 @@ class TaskPool:
 
     def resize(self, max_workers: int) -> None:
         """Change the number of workers, also while tasks run; surplus workers leave after their task."""
-        _check_workers(max_workers)
+        check_workers(max_workers)
         with self._lock:
             self._max_workers = max_workers
             self._wake.notify()
             self._ledger.room.notify_all()
+
+    def pause(self) -> None:
+        """No queued task begins any more until resume(); what is running goes on. Idempotent.
+
+        Cancellation and shutdown reach the queued as ever. A deadline that a queued task brings with it is noticed
+        when the pause is over.
+        """
+        with self._lock:
+            self._paused = True
+
+    def resume(self) -> None:
+        """End a pause, if there is one."""
+        with self._lock:
+            self._paused = False
+            self._wake.notify()
 
     def in_flight(self) -> tuple[TaskSnapshot, ...]:
         """The tasks that are running and those that are queued, in this order, at one instant."""
@@ -154,7 +180,7 @@ class TaskPool:
                 self._clock.wait(self._quiet, left)
             ended = [handle for handle in list(self._ledger.on_worker) if self._ledger.abandon(handle)]
             self._wake.notify()
-        _tell(ended)
+        tell_all(ended)
         self._threads.shutdown()  # a worker just asked for still comes, finds nothing and signs off
 
     # The supervisor: starts workers, ends what is overdue, leaves when there is nothing to watch.
@@ -167,7 +193,7 @@ class TaskPool:
         while True:
             with self._lock:
                 expired, ended = self._ledger.end_overdue()
-                missing = max(min(self._max_workers - self._ledger.workers, self._ledger.queued), 0)
+                missing = self._missing()
                 self._ledger.workers += missing
                 if not (missing or ended):
                     if not self._ledger.queued and not self._ledger.on_worker:
@@ -178,9 +204,13 @@ class TaskPool:
                     self._clock.wait(self._wake, self._next_wake - self._clock.now())
                     continue
             for handle in expired:
-                handle.scope.cancel(DeadlineExceededError("期限已到"))
-            _tell(ended)
+                handle.scope.cancel(DeadlineExceededError(tr("期限已到")))
+            tell_all(ended)
             self._start_workers(missing)
+
+    def _missing(self) -> int:
+        """How many more workers have something to do; needs the lock."""
+        return 0 if self._paused else max(min(self._max_workers - self._ledger.workers, self._ledger.queued), 0)
 
     def _start_workers(self, count: int) -> None:
         """Where fewer come, go on with the workers there are, so as not to ask for more in a loop."""
@@ -203,20 +233,21 @@ class TaskPool:
                 if handle.abandoned:
                     return
                 ended = [handle] if self._ledger.finish(handle, outcome) else []
-            _tell(ended)
+            tell_all(ended)
 
     def _take(self) -> TaskHandle | None:
-        """The next task to run; None, and the worker's place is free again, where there is none."""
+        """The next task to run; None, and the worker's place is free again, where there is none, or none for it."""
         too_late: list[TaskHandle] = []
         with self._lock:
-            handle = self._ledger.next_alive(too_late) if self._ledger.workers <= self._max_workers else None
+            stays = self._ledger.workers <= self._max_workers and not self._paused
+            handle = self._ledger.next_alive(too_late) if stays else None
             if handle is None:
                 self._free_place()
             else:
                 self._ledger.begin(handle)
                 if handle.wake_at < self._next_wake:
                     self._wake.notify()
-        _tell(too_late)
+        tell_all(too_late)
         return handle
 
     def _sign_off(self) -> None:
@@ -236,15 +267,4 @@ class TaskPool:
         with self._lock:
             ended = [handle] if self._ledger.cancelled(handle) else []
             self._wake.notify()
-        _tell(ended)
-
-
-def _tell(handles: list[TaskHandle]) -> None:
-    """Pass on the outcomes of handles that have just got theirs; never under the lock."""
-    for handle in handles:
-        handle.tell()
-
-
-def _check_workers(max_workers: int) -> None:
-    if not (isinstance(max_workers, int) and 1 <= max_workers <= MOST_THREADS // 2):
-        raise UsageError(f"max_workers 必須介於 1 與 {MOST_THREADS // 2} 之間, 收到 {max_workers!r}")
+        tell_all(ended)

@@ -8,9 +8,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-__all__ = ["MOST_THREADS", "WorkerThreads"]
+from core.errors import UsageError
+from core.language import tr
 
-MOST_THREADS: Final = 10_000  # workers plus abandoned ones; a pool that gets there is leaking stuck functions
+__all__ = ["WorkerThreads", "check_workers"]
+
+_MOST_THREADS: Final = 10_000  # workers plus abandoned ones; a pool that gets there is leaking stuck functions
+
+
+def check_workers(count: int) -> None:
+    """Raise UsageError for a number of workers that cannot be; half of the threads are for those who take over."""
+    most = _MOST_THREADS // 2
+    if not (isinstance(count, int) and 1 <= count <= most):
+        raise UsageError(tr("max_workers 必須介於 1 與 {most} 之間, 收到 {value!r}", most=most, value=count))
 
 
 class WorkerThreads:
@@ -22,7 +32,7 @@ class WorkerThreads:
     """
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="task-pool")
+        self._executor = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="task-pool")
 
     def start(self, count: int, work: Callable[[], object], turned_away: Callable[[], object]) -> int:
         """Have count threads call work once each; returns how many will.

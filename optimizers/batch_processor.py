@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict, TypeVar
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import UsageError
 from core.events import BatchFinished, BatchStarted
+from core.language import tr
 from core.outcome import Answer, Outcome
 from core.parallel_executor import ParallelExecutor, ParallelTask
 from core.ports import ChatModel
@@ -63,7 +64,7 @@ class BatchProcessor:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if batch_size < 1:
-            raise UsageError(f"batch_size 必須至少為 1, 收到 {batch_size}")
+            raise UsageError(tr("batch_size 必須至少為 1, 收到 {value}", value=batch_size))
         self.batch_size = batch_size
         self.executor = executor if executor is not None else ParallelExecutor(clock=clock)
         self.cache = cache if cache is not None else CacheManager(clock=clock)
@@ -143,9 +144,8 @@ class BatchProcessor:
         for index, item in enumerate(items):
             kept.append(item)
             progress.begun(index)
-            yield ParallelTask(
-                f"item_{index}", f"第 {index + 1} 項", function, (item,), timeout=self._timeout, scoped=scoped
-            )
+            name = tr("第 {number} 項", number=index + 1)
+            yield ParallelTask(f"item_{index}", name, function, (item,), timeout=self._timeout, scoped=scoped)
 
 
 class _Progress:
@@ -187,7 +187,7 @@ class _Progress:
 
 def _ask(model: ChatModel, analysis: Analysis, text: str, scope: Scope) -> str:
     if not text.strip():
-        raise UsageError("文字是空白的, 沒有可分析的內容")
+        raise UsageError(tr("文字是空白的, 沒有可分析的內容"))
     answer: Answer = model.generate(analysis.prompt(text), scope)
     return analysis.result(answer.text)
 

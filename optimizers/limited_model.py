@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.errors import ErrorKind, ModelError
-from core.events import QuotaWaiting
+from core.events import LimiterWaiting, QuotaWaiting
 from core.outcome import Answer
 from core.ports import ChatModel, Prompt
 from core.scope import Scope
@@ -71,9 +71,12 @@ class LimitedModel:
         def tell(until: float, delay: float) -> None:
             scope.emit(QuotaWaiting(scope.task_id, until, delay))
 
+        def line_up() -> None:
+            scope.emit(LimiterWaiting(scope.task_id, scope.now()))
+
         began = scope.now()
         try:
-            return self._limiter.acquire(scope, _tokens(prompt), on_wait=tell)
+            return self._limiter.acquire(scope, _tokens(prompt), on_wait=tell, on_line=line_up)
         finally:
             scope.trace.limiter_seconds += scope.now() - began
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.events import CallStarted
 from core.outcome import Answer, Usage
 from core.ports import ChatModel, Prompt
 from core.scope import Scope
@@ -43,7 +44,7 @@ class MeasuredModel:
     """A ChatModel that adds every attempt on the next one to scope.trace: attempts, service_seconds, usage.
 
     Stands next to the provider, inside whatever waits or retries, so that service_seconds is the server's time
-    alone. Thread-safe. on_call receives a CallRecord after each attempt, in the thread that made it; what it
+    alone. Tells the scope's observer of every attempt (CallStarted). Thread-safe. on_call receives a CallRecord after each attempt, in the thread that made it; what it
     raises is logged and goes no further.
     """
 
@@ -58,6 +59,8 @@ class MeasuredModel:
     def generate(self, prompt: Prompt, scope: Scope) -> Answer:
         trace, started = scope.trace, scope.now()
         trace.attempts += 1  # before the call, so that a snapshot counts the attempt in flight
+        if scope.observer is not None:
+            scope.emit(CallStarted(scope.task_id, trace.attempts, started))
         answer: Answer | None = None
         failure: BaseException | None = None
         try:

@@ -85,12 +85,17 @@ class RateLimiter:
             self._wake_all()
 
     def acquire(
-        self, scope: Scope, tokens: int = 0, *, on_wait: Callable[[float, float], object] | None = None
+        self,
+        scope: Scope,
+        tokens: int = 0,
+        *,
+        on_wait: Callable[[float, float], object] | None = None,
+        on_line: Callable[[], object] | None = None,
     ) -> Permit:
         """Wait for the permit to start a call of about that many prompt tokens.
 
         on_wait(until, delay) is called, without any lock, before a wait for quota of more than half a second:
-        once for each episode, by one of those who wait.
+        once for each episode, by one of those who wait. on_line() is called by each caller that has to wait at all.
         """
         with self._lock:
             if not self._line and (permit := self._try_start(tokens)) is not None:
@@ -98,6 +103,8 @@ class RateLimiter:
             place = _Place(self._lock, tokens)
             self._line.append(place)
         try:
+            if on_line is not None:
+                on_line()
             return self._await(place, scope, on_wait)
         finally:
             self._leave(place)

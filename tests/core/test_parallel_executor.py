@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import DuplicateTaskError, ErrorKind, ModelError, NotRunError, OperationCancelledError, UsageError
-from core.events import Event, RunFinished, RunStarted, TaskFinished, TaskStarted
+from core.events import Event, RunFinished, RunStarted, TaskFinished, TaskQueued, TaskStarted
 from core.outcome import Outcome, OutcomeKind, RunReport
 from core.parallel_executor import ParallelExecutor, ParallelTask
 from core.scope import Scope
@@ -347,6 +347,25 @@ def test_a_run_is_stopped_while_nobody_collects(make_executor: MakeExecutor) -> 
     assert Counter(outcome.kind for _, outcome in stream)[OutcomeKind.FAILED] == 1
 
 
+def test_workers_that_meet_the_end_at_once_begin_nothing_more(make_executor: MakeExecutor) -> None:
+    """Three run into it in the same moment: three calls, and none of the hundreds that are queued."""
+    executor, before = make_executor(3), sys.getswitchinterval()
+
+    def ask(calls: Iterator[int], side_by_side: threading.Barrier) -> None:
+        if next(calls) < 3:
+            side_by_side.wait(PATIENCE)
+        fail(ModelError(ErrorKind.QUOTA_DAY))
+
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(40):
+            calls, barrier = itertools.count(), threading.Barrier(3)
+            assert sum(1 for _ in executor.stream(task(n, ask, calls, barrier) for n in range(500))) >= 3
+            assert next(calls) == 3
+    finally:
+        sys.setswitchinterval(before)
+
+
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_only_what_concerns_the_whole_run_stops_it(make_executor: MakeExecutor, kind: ErrorKind) -> None:
     """Every kind of model error, first of three."""
@@ -507,7 +526,7 @@ def test_a_stream_whose_scope_ends(make_executor: MakeExecutor, drain: bool, exp
 
 
 def test_the_events_of_a_run(make_executor: MakeExecutor, clock: FakeClock) -> None:
-    """One start, per task a start before an end, one finish with the very report; each exactly once."""
+    """One start; per task its queueing, start and end in this order; one finish with the very report. Each once."""
     events: list[Event] = []
     lock = threading.Lock()
 
@@ -524,8 +543,9 @@ def test_the_events_of_a_run(make_executor: MakeExecutor, clock: FakeClock) -> N
     finished = [event for event in events if isinstance(event, TaskFinished)]
     assert [event.outcome for event in finished] == list(report.outcomes)
     for name, end in zip("abc", finished, strict=True):
-        assert events.index(TaskStarted(name, f"name of {name}", clock.now())) < events.index(end)
-    assert len(events) == 8
+        whose = name, f"name of {name}", clock.now()
+        assert events.index(TaskQueued(*whose)) < events.index(TaskStarted(*whose)) < events.index(end)
+    assert len(events) == 11
 
 
 def test_what_never_ran_has_an_end_but_no_start(make_executor: MakeExecutor) -> None:
@@ -534,6 +554,7 @@ def test_what_never_ran_has_an_end_but_no_start(make_executor: MakeExecutor) -> 
     tasks = [task(n, fail, ModelError(ErrorKind.BAD_KEY)) for n in range(20)]
     make_executor(1, queue_capacity=1).run(tasks, scope=Scope(observer=events.append))
     counts = Counter(type(event) for event in events)
+    assert counts.pop(TaskQueued) <= 3  # on the worker, in the queue, waiting for a place there
     assert counts == {RunStarted: 1, TaskStarted: 1, TaskFinished: 20, RunFinished: 1}
 
 

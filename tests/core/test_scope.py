@@ -166,6 +166,33 @@ def test_cancelling_reaches_children_and_their_children(clock: FakeClock) -> Non
     assert str(grandchild.cause) == "stop"
 
 
+def test_a_cancellation_holds_below_before_it_has_been_told_there(clock: FakeClock) -> None:
+    """On its way down it may meet thousands of hooks: what is below must not begin anything meanwhile."""
+    root, seen = scope_of(clock), list[tuple[object, ...]]()
+
+    def look() -> None:
+        with pytest.raises(NotRunError, match="stop"):
+            grandchild.check()
+        with pytest.raises(NotRunError, match="stop"):
+            grandchild.sleep(5.0)
+        seen.append((str(grandchild.cause), grandchild.cancelled, grandchild.ended, grandchild.remaining()))
+
+    root.on_cancel(look)  # before the child's own registration, so that it is called first
+    grandchild = root.child().child()
+    root.cancel(NotRunError("stop"))
+    assert seen == [("stop", True, True, 0.0)]
+
+
+def test_a_deadline_that_passed_stays_the_cause_whatever_ends_the_parent(clock: FakeClock) -> None:
+    """First come, first told; also where the parent's end has not been handed down yet."""
+    root, seen = scope_of(clock), list[object]()
+    root.on_cancel(lambda: seen.append(child.cause))
+    child = root.child(timeout=1.0)
+    clock.advance(1.0)
+    root.cancel(NotRunError("stop"))
+    assert [type(cause) for cause in (*seen, child.cause)] == [DeadlineExceededError] * 2
+
+
 def test_ending_a_child_does_not_touch_its_parent(clock: FakeClock) -> None:
     """Neither cancellation nor deadline go up."""
     parent = scope_of(clock, 5.0)

@@ -385,8 +385,7 @@ def test_what_concerns_the_whole_run_ends_it(bench: Bench, kind: ErrorKind) -> N
     end = bench.run(numbered(4000), expected=4000)
     error = ModelError(kind)
     assert (end.stopped, end.advice, end.cancelled, end.complete) == (error.reason, error.advice, False, False)
-    # What the executor has queued may begin while it is cancelled, one task after the other; nothing more is read.
-    assert bench.model.calls <= 5 + bench.executor.max_workers + 64
+    assert bench.model.calls <= 5 + bench.executor.max_workers  # what was in flight; nothing that was queued begins
     assert bench.journal.counts() == {OutcomeKind.ANSWERED: 20}
     assert (end.progress.answered, end.progress.failed, end.progress.in_flight) == (20, 0, 0)
     assert bench.journal.totals().requests == end.progress.requests == bench.model.calls

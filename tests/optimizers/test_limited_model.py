@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import DeadlineExceededError, ErrorKind, ModelError, NotRunError, OperationCancelledError
-from core.events import Event, QuotaWaiting
+from core.events import Event, LimiterWaiting, QuotaWaiting
 from core.limits import BreakerState, Limits
 from core.outcome import Answer, Usage
 from core.ports import Prompt
@@ -116,8 +116,8 @@ def test_no_call_before_the_instant_that_a_refusal_named_and_one_soon_after() ->
         assert one.answer is not None
     first = min(one.ended_at for one in asking)
     assert began + 5.2 <= first <= began + 5.5
-    [told] = events
-    assert isinstance(told, QuotaWaiting)
+    [told] = [event for event in events if isinstance(event, QuotaWaiting)]
+    assert [event.task_id for event in events if isinstance(event, LimiterWaiting)] == ["q0", "q1", "q2"]
     assert told.until == began + 5.2
     assert told.delay == pytest.approx(5.2)
     assert min(scope.trace.limiter_seconds for scope in scopes) == pytest.approx(first - began)

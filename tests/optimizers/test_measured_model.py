@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from core.errors import ErrorKind, ModelError
+from core.events import CallStarted, Event
 from core.outcome import Answer, CallFigures, Usage
 from core.ports import Prompt
 from core.scope import Scope
@@ -116,3 +117,13 @@ def test_a_failed_attempt_leaves_no_reference_cycle() -> None:
 def test_identity_is_the_next_models() -> None:
     """Measuring changes nothing about what the model is."""
     assert MeasuredModel(FunctionModel(serve, identity="m")).identity == "m"
+
+
+def test_an_observer_sees_each_attempt_begin() -> None:
+    """Numbered, with the instant; also the one that fails."""
+    clock, events = FakeClock(), list[Event]()
+    scope = Scope(clock=clock, observer=events.append, task_id="q7")
+    MeasuredModel(FunctionModel(serve)).generate(PROMPT, scope)
+    with pytest.raises(ModelError):
+        MeasuredModel(FunctionModel(refuse)).generate(PROMPT, scope)
+    assert events == [CallStarted("q7", 1, 1000.0), CallStarted("q7", 2, 1002.5)]
