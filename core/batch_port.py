@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from core.errors import DeadlineExceededError, ErrorKind, ModelError
+from core.language import tr
 from core.outcome import Answer
 from core.ports import Prompt
 from core.scope import Scope, call_shielded
@@ -181,8 +182,9 @@ def _look(service: BatchService, name: str, scope: Scope) -> tuple[BatchJob | No
 
 
 def _stalled(job: BatchJob, seconds: float, on_state: Callable[[BatchJob], object]) -> BatchJob:
-    hours = f"{seconds / 3600:.3g}"
-    note = f"批次工作 {hours} 小時沒有進展, 不再等它; 可以取消後重新送出, 或改用一般方式執行"
+    note = tr(
+        "批次工作 {hours:.3g} 小時沒有進展, 不再等它; 可以取消後重新送出, 或改用一般方式執行", hours=seconds / 3600
+    )
     stalled = replace(job, state=BatchState.STALLED, note=note)
     _tell(on_state, stalled)
     return stalled

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from core.language import marked, tr
+
 __all__ = [
     "DeadlineExceededError",
     "DuplicateTaskError",
@@ -86,8 +88,9 @@ class JournalBusyError(StorageError):
     """Another process runs the same batch; pid names it where it is known."""
 
     def __init__(self, pid: int | None) -> None:
-        who = "另一個程式" if pid is None else f"另一個程式 (pid {pid}) "
-        super().__init__(f"{who}正在跑這批文字", advice="請等它結束, 或先停掉它, 再重新執行")
+        unnamed = pid is None
+        who = tr("另一個程式正在跑這批文字") if unnamed else tr("另一個程式 (pid {pid}) 正在跑這批文字", pid=pid)
+        super().__init__(who, advice=tr("請等它結束, 或先停掉它, 再重新執行"))
         self.pid = pid
 
 
@@ -149,6 +152,8 @@ class ErrorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _KindTraits:
+    """reason and advice are messages, shown with tr()."""
+
     reason: str
     advice: str
     retryable: bool = False
@@ -158,41 +163,47 @@ class _KindTraits:
 
 _TRAITS: dict[ErrorKind, _KindTraits] = {
     ErrorKind.BAD_KEY: _KindTraits(
-        "API 金鑰無效", "請檢查 GEMINI_API_KEY 是否完整正確 (沒有空白或換行), 再重新啟動", stops_run=True
+        marked("API 金鑰無效"),
+        marked("請檢查 GEMINI_API_KEY 是否完整正確 (沒有空白或換行), 再重新啟動"),
+        stops_run=True,
     ),
     ErrorKind.PERMISSION: _KindTraits(
-        "這把金鑰沒有使用權限", "請到 Google AI Studio 確認金鑰未被停用且可使用此模型", stops_run=True
+        marked("這把金鑰沒有使用權限"), marked("請到 Google AI Studio 確認金鑰未被停用且可使用此模型"), stops_run=True
     ),
-    ErrorKind.NOT_FOUND: _KindTraits("找不到這個模型", "請檢查 GEMINI_MODEL 的名稱", stops_run=True),
-    ErrorKind.BAD_REQUEST: _KindTraits("伺服器不接受這個請求", "請檢查問題內容或模型參數"),
-    ErrorKind.QUOTA_MINUTE: _KindTraits("已達每分鐘配額", "請稍後再試, 或減少同時進行的數量", retryable=True),
+    ErrorKind.NOT_FOUND: _KindTraits(marked("找不到這個模型"), marked("請檢查 GEMINI_MODEL 的名稱"), stops_run=True),
+    ErrorKind.BAD_REQUEST: _KindTraits(marked("伺服器不接受這個請求"), marked("請檢查問題內容或模型參數")),
+    ErrorKind.QUOTA_MINUTE: _KindTraits(
+        marked("已達每分鐘配額"), marked("請稍後再試, 或減少同時進行的數量"), retryable=True
+    ),
     ErrorKind.QUOTA_DAY: _KindTraits(
-        "今日配額用完", "配額於太平洋時間午夜重置; 請明天再試或改用其他模型", stops_run=True
+        marked("今日配額用完"), marked("配額於太平洋時間午夜重置; 請明天再試或改用其他模型"), stops_run=True
     ),
-    ErrorKind.OVERLOADED: _KindTraits("伺服器忙碌中", "請稍後再試", retryable=True),
-    ErrorKind.SERVER_ERROR: _KindTraits("伺服器發生錯誤", "請稍後再試", retryable=True),
-    ErrorKind.UNAVAILABLE: _KindTraits("連線不到伺服器", "請檢查網路連線、代理伺服器與防火牆", retryable=True),
-    ErrorKind.RESET: _KindTraits("連線中途斷開", "請檢查網路後再試", retryable=True),
-    ErrorKind.TIMEOUT: _KindTraits("逾時, 模型沒有在期限內回答", "請稍後再試, 或縮短問題"),
-    ErrorKind.BLOCKED: _KindTraits("內容被安全機制擋下", "請改寫問題"),
+    ErrorKind.OVERLOADED: _KindTraits(marked("伺服器忙碌中"), marked("請稍後再試"), retryable=True),
+    ErrorKind.SERVER_ERROR: _KindTraits(marked("伺服器發生錯誤"), marked("請稍後再試"), retryable=True),
+    ErrorKind.UNAVAILABLE: _KindTraits(
+        marked("連線不到伺服器"), marked("請檢查網路連線、代理伺服器與防火牆"), retryable=True
+    ),
+    ErrorKind.RESET: _KindTraits(marked("連線中途斷開"), marked("請檢查網路後再試"), retryable=True),
+    ErrorKind.TIMEOUT: _KindTraits(marked("逾時, 模型沒有在期限內回答"), marked("請稍後再試, 或縮短問題")),
+    ErrorKind.BLOCKED: _KindTraits(marked("內容被安全機制擋下"), marked("請改寫問題")),
     ErrorKind.RECITATION: _KindTraits(
-        "回答因過於接近既有著作而被擋下", "請換個問法", retryable=True, most_attempts=2
+        marked("回答因過於接近既有著作而被擋下"), marked("請換個問法"), retryable=True, most_attempts=2
     ),
-    ErrorKind.EMPTY: _KindTraits("模型沒有回答", "請換個問法再試", retryable=True, most_attempts=2),
-    ErrorKind.MAX_TOKENS: _KindTraits("思考用完了輸出額度, 沒有留下回答", "請提高輸出上限或簡化問題"),
+    ErrorKind.EMPTY: _KindTraits(marked("模型沒有回答"), marked("請換個問法再試"), retryable=True, most_attempts=2),
+    ErrorKind.MAX_TOKENS: _KindTraits(marked("思考用完了輸出額度, 沒有留下回答"), marked("請提高輸出上限或簡化問題")),
     ErrorKind.BAD_RESPONSE: _KindTraits(
-        "回應無法解析", "網路可能需要登入, 或被代理伺服器改寫", retryable=True, most_attempts=2
+        marked("回應無法解析"), marked("網路可能需要登入, 或被代理伺服器改寫"), retryable=True, most_attempts=2
     ),
     ErrorKind.BAD_LABEL: _KindTraits(
-        "模型的回答不合要求的格式", "請再試一次, 或改用其他分析類型", retryable=True, most_attempts=2
+        marked("模型的回答不合要求的格式"), marked("請再試一次, 或改用其他分析類型"), retryable=True, most_attempts=2
     ),
-    ErrorKind.TOO_LARGE: _KindTraits("回答超過大小上限", "請縮小問題的範圍"),
+    ErrorKind.TOO_LARGE: _KindTraits(marked("回答超過大小上限"), marked("請縮小問題的範圍")),
     ErrorKind.REDIRECTED: _KindTraits(
-        "伺服器要求轉往其他網址, 已拒絕", "請檢查 GEMINI_API_ENDPOINT 與網路設定", stops_run=True
+        marked("伺服器要求轉往其他網址, 已拒絕"), marked("請檢查 GEMINI_API_ENDPOINT 與網路設定"), stops_run=True
     ),
-    ErrorKind.UNKNOWN_FINISH: _KindTraits("模型以未知的原因結束", "請稍後再試或換個問法"),
+    ErrorKind.UNKNOWN_FINISH: _KindTraits(marked("模型以未知的原因結束"), marked("請稍後再試或換個問法")),
     ErrorKind.BUDGET_SPENT: _KindTraits(
-        "已達這次執行的花費上限", "已有的回答都保留; 請提高上限後再執行其餘的", stops_run=True
+        marked("已達這次執行的花費上限"), marked("已有的回答都保留; 請提高上限後再執行其餘的"), stops_run=True
     ),
 }
 
@@ -223,15 +234,15 @@ class ModelError(ParallelProcessingError):
 
     @property
     def reason(self) -> str:
-        reason = _TRAITS[self.kind].reason
+        reason = tr(_TRAITS[self.kind].reason)
         return f"{reason} ({self.detail})" if self.detail else reason
 
     @property
     def advice(self) -> str:
         if self.resets_at is not None:
             local = datetime.fromtimestamp(self.resets_at, UTC).astimezone()
-            return f"配額將於 {local:%m/%d %H:%M} 重置 (本地時間); 請到時再試或改用其他模型"
-        return _TRAITS[self.kind].advice
+            return tr("配額將於 {when:%m/%d %H:%M} 重置 (本地時間); 請到時再試或改用其他模型", when=local)
+        return tr(_TRAITS[self.kind].advice)
 
     @property
     def retryable(self) -> bool:

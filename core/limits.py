@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from core.errors import UsageError
+from core.language import tr
 
 __all__ = ["BreakerState", "LimiterStatistics", "Limits"]
 
@@ -31,7 +32,7 @@ class Limits:
         for name in self.__slots__:
             value = getattr(self, name)
             if value is not None and not value >= 1:
-                raise UsageError(f"{name} 必須至少為 1, 收到 {value!r}")
+                raise UsageError(tr("{name} 必須至少為 1, 收到 {value!r}", name=name, value=value))
 
     @property
     def most_at_once(self) -> int:

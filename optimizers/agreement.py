@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from core.errors import UsageError
+from core.language import tr
 
 __all__ = ["Agreement", "Pair", "Verdict", "compare", "draw_sample", "sample_size", "wilson_interval"]
 
@@ -139,7 +140,7 @@ def sample_size(bar: float = GOOD_ENOUGH) -> int:
     Wilson's lower limit for n of n is n / (n + z²). Raises UsageError for a bar that no sample reaches.
     """
     if not 0.0 <= bar < 1.0:
-        raise UsageError(f"一致比例必須在 0 到 1 之間 (不含 1), 收到 {bar}")
+        raise UsageError(tr("一致比例必須在 0 到 1 之間 (不含 1), 收到 {bar}", bar=bar))
     return max(math.ceil(bar * _Z * _Z / (1 - bar)), 1)
 
 
@@ -150,7 +151,7 @@ def draw_sample(items: Iterable[T], size: int, *, seed: int = 0) -> list[T]:
     reservoir is no fair sample: items stand in it near where they came in, so draw anew from it.
     """
     if size < 1:
-        raise UsageError(f"抽樣至少要 1 則, 收到 {size}")
+        raise UsageError(tr("抽樣至少要 1 則, 收到 {size}", size=size))
     dice = random.Random(seed)
     drawn: list[tuple[int, T]] = []
     for number, item in enumerate(items):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from core.errors import ErrorKind, ModelError, UsageError
+from core.language import marked, tr
 from core.ports import Prompt
 from optimizers.json_check import object_fault, read_object
 
@@ -31,9 +32,17 @@ class Field:
 
     def __post_init__(self) -> None:
         if self.type not in FIELD_TYPES or (self.labels and self.type != "string"):
-            raise UsageError(f"欄位 {self.name!r} 的型別 {self.type!r} 不對, 可用 {', '.join(FIELD_TYPES)} 或文字標籤")
+            types = ", ".join(FIELD_TYPES)
+            raise UsageError(
+                tr(
+                    "欄位 {name!r} 的型別 {type!r} 不對, 可用 {types} 或文字標籤",
+                    name=self.name,
+                    type=self.type,
+                    types=types,
+                )
+            )
         if not self.name or self.name == "id":
-            raise UsageError("欄位需要名稱, 而且不能叫 id")
+            raise UsageError(tr("欄位需要名稱, 而且不能叫 id"))
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -52,9 +61,9 @@ class Field:
 class Analysis:
     """One kind of analysis.
 
-    instruction goes into the system instruction and the text apart from it, as the JSON string of an object, so
-    that nothing in the text can end the data or pass for an instruction. An answer is a JSON object of the fields.
-    Raises UsageError without fields, and for two of one name.
+    title is a message, shown with tr(); it is no part of the spec. instruction goes into the system instruction and
+    the text apart from it, as the JSON string of an object, so that nothing in the text can end the data or pass for
+    an instruction. An answer is a JSON object of the fields. Raises UsageError without fields, and for two of one name.
     """
 
     name: str
@@ -65,7 +74,7 @@ class Analysis:
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
         if not names or len(set(names)) < len(names):
-            raise UsageError(f"分析至少要有一個欄位, 名稱不能重複: {', '.join(names)[:80]}")
+            raise UsageError(tr("分析至少要有一個欄位, 名稱不能重複: {names}", names=", ".join(names)[:80]))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -136,7 +145,7 @@ def _trimmed(value: Any) -> Any:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, bool):
-        return "是" if value else "否"
+        return tr("是") if value else tr("否")
     return str(value)
 
 
@@ -150,12 +159,12 @@ ANALYSES: Final[dict[str, Analysis]] = {
     for analysis in (
         Analysis(
             "sentiment",
-            "情感分析",
+            marked("情感分析"),
             "判斷文字的情感傾向, 只能是 正面、中性 或 負面 其中之一。",
             (Field("result", labels=("正面", "中性", "負面")),),
         ),
-        Analysis("summary", "摘要", "用一句話概括文字的重點。"),
-        Analysis("category", "分類", "用一個簡短的詞說出文字所屬的類別。"),
+        Analysis("summary", marked("摘要"), "用一句話概括文字的重點。"),
+        Analysis("category", marked("分類"), "用一個簡短的詞說出文字所屬的類別。"),
     )
 }
 
@@ -165,4 +174,5 @@ def analysis_named(name: str) -> Analysis:
     try:
         return ANALYSES[name]
     except KeyError:
-        raise UsageError(f"沒有 {name!r} 這種分析, 可用的類型: {', '.join(ANALYSES)}") from None
+        kinds = ", ".join(ANALYSES)
+        raise UsageError(tr("沒有 {name!r} 這種分析, 可用的類型: {kinds}", name=name, kinds=kinds)) from None

@@ -10,6 +10,7 @@ from typing import Final
 
 from core.bulk import ItemResult, RequestCost, TextItem
 from core.errors import ErrorKind, ModelError
+from core.language import tr
 from core.outcome import CallFigures, Outcome, OutcomeKind
 from core.ports import ChatModel
 from core.scope import Scope
@@ -112,7 +113,7 @@ class _Sorting:
         return ItemResult(item.key, OutcomeKind.ANSWERED, text, attempts=self.attempts, seconds=self.seconds)
 
     def _invalid(self, item: TextItem, index: int) -> ItemResult:
-        error = ModelError(ErrorKind.BAD_LABEL, self.faults.get(index, "沒有這則文字的結果"))
+        error = ModelError(ErrorKind.BAD_LABEL, self.faults.get(index, tr("沒有這則文字的結果")))
         return ItemResult(
             item.key, OutcomeKind.FAILED, reason=error.reason, attempts=self.attempts, seconds=self.seconds
         )

@@ -10,6 +10,7 @@ from typing import Final
 from core.bulk import BulkEnd, BulkProgress, ItemResult, RequestCost, TextItem
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import ModelError, NotRunError, ParallelProcessingError, ScopeError, StorageError
+from core.language import tr
 from core.outcome import CallFigures, Missing, Outcome, OutcomeKind, Usage
 from core.parallel_executor import ParallelExecutor, ParallelTask
 from core.ports import ChatModel
@@ -155,7 +156,8 @@ class BulkRunner:
             size = len(group)
             self._count(in_flight=size, **({"waiting": -size} if again else {"read": size}))
             timeout = self._timeout + self._timeout_per_text * (len(group) - 1)
-            yield ParallelTask(name, f"第 {self._number} 個請求", request.ask, timeout=timeout, scoped=True)
+            title = tr("第 {number} 個請求", number=self._number)
+            yield ParallelTask(name, title, request.ask, timeout=timeout, scoped=True)
 
     def _settle(self, outcome: Outcome[Asked], scope: Scope) -> None:
         """Take what a request came to. All that changes is counted at once."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from core.errors import UsageError
+from core.language import tr
 from optimizers.cache_keys import cache_key, full_name
 from optimizers.cache_values import Found
 
@@ -35,7 +36,7 @@ def remembered(
 ) -> Callable[P, R]:
     """The function, answering from the cache; unique_name as in CallKeys. UsageError for what cannot be cached."""
     if not callable(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise UsageError("cached 只能用在函式、方法與 async 函式 (寫在 @classmethod 之下), 不能用在產生器")
+        raise UsageError(tr("cached 只能用在函式、方法與 async 函式 (寫在 @classmethod 之下), 不能用在產生器"))
     keys = CallKeys(function, unique_name=unique_name)
 
     @functools.wraps(function)

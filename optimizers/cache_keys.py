@@ -13,6 +13,7 @@ from types import NoneType
 from typing import Any, Final
 
 from core.errors import UsageError
+from core.language import tr
 
 __all__ = ["KEY_SCHEMA", "address", "cache_key", "full_name"]
 
@@ -40,14 +41,14 @@ def cache_key(kind: str, name: str, *parts: object) -> str:
     except RecursionError:
         text = ""
     if not text:  # raised outside the handler: the recursion's traceback would hold the whole argument
-        raise UsageError("快取鍵的參數巢狀太深或包含自己, 請改用較扁平的資料")
+        raise UsageError(tr("快取鍵的參數巢狀太深或包含自己, 請改用較扁平的資料"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def address(key: str) -> str:
     """Where the store keeps a key: a digest stays itself, any other text is hashed, so no key shows a query."""
     if not isinstance(key, str):
-        raise UsageError(f"快取鍵必須是文字, 不能是 {type(key).__name__}; 請用 cache_key() 產生")
+        raise UsageError(tr("快取鍵必須是文字, 不能是 {type}; 請用 cache_key() 產生", type=type(key).__name__))
     return key if _DIGEST.fullmatch(key) else cache_key("text", "", key)
 
 
@@ -85,7 +86,9 @@ def _canonical_container(value: object) -> object:
     if dataclasses.is_dataclass(value) and "__dataclass_fields__" in type(value).__dict__:
         named = [[field.name, _canonical(getattr(value, field.name))] for field in dataclasses.fields(value)]
         return ["dataclass", full_name(type(value)), *named]
-    raise UsageError(f"{type(value).__name__} 型別的參數不能當作快取鍵, 請改傳文字、數字或由它們組成的資料")
+    raise UsageError(
+        tr("{type} 型別的參數不能當作快取鍵, 請改傳文字、數字或由它們組成的資料", type=type(value).__name__)
+    )
 
 
 def _sorted(items: Iterable[object]) -> list[str]:

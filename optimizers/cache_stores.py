@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import UsageError
+from core.language import tr
 from optimizers.cache_reports import EntryInfo, Pinning, StoreTally
 from optimizers.cache_values import Snapshot
 
@@ -94,7 +95,7 @@ class MemoryStore:
 
     def __init__(self, *, max_entries: int, max_bytes: int, clock: Clock = SYSTEM_CLOCK) -> None:
         if max_entries < 1 or max_bytes < 1:
-            raise UsageError("快取的 max_entries 與 max_bytes 必須至少是 1")
+            raise UsageError(tr("快取的 max_entries 與 max_bytes 必須至少是 1"))
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._clock = clock

@@ -16,6 +16,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
 from typing import Any, Final, Generic, TypeVar, cast
 
 from core.errors import UsageError
+from core.language import tr
 from core.ports import Prompt
 
 __all__ = [
@@ -102,7 +103,7 @@ class Snapshot:
 def checked_ttl(ttl: float) -> float:
     """The lifetime as it is, where it is one: UsageError for what is no number of seconds from 0 on."""
     if not isinstance(ttl, int | float) or not 0 <= ttl < math.inf:
-        raise UsageError("ttl 必須是 0 以上的秒數 (0 表示不存)")
+        raise UsageError(tr("ttl 必須是 0 以上的秒數 (0 表示不存)"))
     return ttl
 
 
@@ -169,4 +170,6 @@ def _frozen_slots(kind: type[Any]) -> tuple[str, ...] | None:
 def _copied(value: object) -> Any:
     with contextlib.suppress(Exception):  # the value's own copying code may raise anything; refused below
         return copy.deepcopy(value)
-    raise UsageError(f"{type(value).__name__} 型別的值無法複製, 不能快取; 請改存文字、數字或由它們組成的資料")
+    raise UsageError(
+        tr("{type} 型別的值無法複製, 不能快取; 請改存文字、數字或由它們組成的資料", type=type(value).__name__)
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from core.errors import SettingsError
+from core.language import marked, tr
 from core.limits import Limits
 from core.outcome import Usage
 
@@ -52,7 +53,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A usage tier: its name in settings, its title on screen, and the limits of the models that are known."""
+    """A usage tier: its name in settings, its title (a message, shown with tr()), and the limits of known models."""
 
     name: str
     title: str
@@ -94,7 +95,7 @@ class Catalogue:
             if known.name == tier:
                 return _look_up(known.limits, model)
         names = ", ".join(known.name for known in self.tier_list)
-        raise SettingsError(f"沒有名為 {tier!r} 的方案等級, 請用其中之一: {names}")
+        raise SettingsError(tr("沒有名為 {tier!r} 的方案等級, 請用其中之一: {names}", tier=tier, names=names))
 
 
 def _look_up(table: Mapping[str, T], model: str) -> T | None:
@@ -126,7 +127,7 @@ def parse_catalogue(text: str) -> Catalogue:
         root = _Table(tomllib.loads(text, parse_float=Decimal), "")
         return _catalogue(root)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"型錄檔不是正確的 TOML: {error}") from None
+        raise SettingsError(tr("型錄檔不是正確的 TOML: {error}", error=error)) from None
 
 
 def _catalogue(root: _Table) -> Catalogue:
@@ -134,13 +135,13 @@ def _catalogue(root: _Table) -> Catalogue:
     for model in root.tables("models"):
         name = model.text("name")
         if name in prices:
-            raise model.fault("name", "重複")
+            raise model.fault("name", tr("重複"))
         prices[name] = _prices(model)
         model.end()
     limits = root.table("limits")
     tiers = tuple(_tier(tier) for tier in limits.tables("tiers"))
     if len({tier.name for tier in tiers}) < len(tiers):
-        raise limits.fault("tiers", "重複")
+        raise limits.fault("tiers", tr("重複"))
     factor = root.number("batch_factor")
     catalogue = Catalogue(
         prices, tiers, factor, root.text("prices_source"),
@@ -156,7 +157,7 @@ def _prices(model: _Table) -> tuple[Price, ...]:
     prices = tuple(_price(table, checked) for table in model.tables("prices"))
     days = [price.since or date.min for price in prices]
     if not days or days != sorted(set(days)):
-        raise model.fault("prices", "至少要有一個, 且依 from 先後排列")
+        raise model.fault("prices", tr("至少要有一個, 且依 from 先後排列"))
     return prices
 
 
@@ -182,6 +183,8 @@ def _tier(table: _Table) -> Tier:
     return tier
 
 
+# The titles in the data file, named here for those who translate messages.
+TIER_TITLES: Final = (marked("免費"), marked("第 1 級 (已設定付款)"), marked("第 2 級"), marked("第 3 級"))
 _LIMITS: Final = (("requests_per_minute", "rpm"), ("tokens_per_minute", "tpm"), ("requests_per_day", "rpd"))
 
 
@@ -196,36 +199,36 @@ class _Table:
         return key in self._values
 
     def text(self, key: str) -> str:
-        return str(self._take(key, lambda value: isinstance(value, str) and value.strip() != "", "文字"))
+        return str(self._take(key, lambda value: isinstance(value, str) and value.strip() != "", marked("應為文字")))
 
     def day(self, key: str) -> date:
-        value: date = self._take(key, lambda value: type(value) is date, "日期")
+        value: date = self._take(key, lambda value: type(value) is date, marked("應為日期"))
         return value
 
     def count(self, key: str) -> int:
-        return int(self._take(key, lambda value: type(value) is int and value >= 1, "1 以上的整數"))
+        return int(self._take(key, lambda value: type(value) is int and value >= 1, marked("應為1 以上的整數")))
 
     def number(self, key: str) -> Decimal:
-        return Decimal(self._take(key, _is_amount, "0 以上的數字"))
+        return Decimal(self._take(key, _is_amount, marked("應為0 以上的數字")))
 
     def table(self, key: str) -> _Table:
-        return _Table(self._take(key, lambda value: isinstance(value, dict), "表格"), self._at(key))
+        return _Table(self._take(key, lambda value: isinstance(value, dict), marked("應為表格")), self._at(key))
 
     def tables(self, key: str) -> list[_Table]:
-        rows = self._take(key, _is_list_of_tables, "表格")
+        rows = self._take(key, _is_list_of_tables, marked("應為表格"))
         return [_Table(row, f"{self._at(key)}[{number}]") for number, row in enumerate(rows)]
 
     def end(self) -> None:
         for key in self._values:
-            raise self.fault(key, "不認得")
+            raise self.fault(key, tr("不認得"))
 
     def fault(self, key: str, what: str) -> SettingsError:
-        return SettingsError(f"型錄檔的 {self._at(key)} 有誤: {what}")
+        return SettingsError(tr("型錄檔的 {place} 有誤: {what}", place=self._at(key), what=what))
 
     def _take(self, key: str, fits: Callable[[Any], bool], expected: str) -> Any:
         value = self._values.pop(key, None)
         if not fits(value):
-            raise self.fault(key, f"應為{expected}")
+            raise self.fault(key, tr(expected))
         return value
 
     def _at(self, key: str) -> str:

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from core.clock import SYSTEM_CLOCK, Clock
 from core.doctor import Check, CheckState, DirectoryFacts, disk_check, service_failed
 from core.errors import ParallelProcessingError
+from core.language import tr
 from core.scope import Scope
 from core.settings import Settings
 
@@ -58,7 +59,8 @@ class Target:
     @property
     def shown(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'代理伺服器 ' if self.is_proxy else ''}{host}:{self.port}"
+        address = f"{host}:{self.port}"
+        return tr("代理伺服器 {address}", address=address) if self.is_proxy else address
 
 
 def bounded(work: Callable[[], _T], seconds: float) -> _T:
@@ -88,15 +90,16 @@ def bounded_check(name: str, work: Callable[[], Check], seconds: float) -> Check
     try:
         return bounded(work, seconds)
     except LateError:
-        return Check(name, CheckState.ERROR, "時間內沒有結果", "請檢查磁碟與網路是否停住了, 再試一次")
+        return Check(name, CheckState.ERROR, tr("時間內沒有結果"), tr("請檢查磁碟與網路是否停住了, 再試一次"))
     except ImportError as error:
-        what = f"載入不了套件 {error.name or ''}".rstrip()
-        return Check(name, CheckState.ERROR, what, "請執行 pip install -r requirements.txt")
+        what = tr("載入不了套件 {package}", package=error.name) if error.name else tr("載入不了套件")
+        return Check(name, CheckState.ERROR, what, tr("請執行 pip install -r requirements.txt"))
     except ParallelProcessingError as error:
         return Check(name, CheckState.ERROR, error.reason, error.advice)
     except Exception as error:  # noqa: BLE001 - one check's failure must not hide the others
         # No more than its kind: its text may hold anything.
-        return Check(name, CheckState.ERROR, f"檢查不了 ({_system_name(error)})", "請檢查系統的權限與安裝")
+        what = tr("檢查不了 ({error})", error=_system_name(error))
+        return Check(name, CheckState.ERROR, what, tr("請檢查系統的權限與安裝"))
 
 
 def installed_version(name: str) -> str | None:
@@ -116,11 +119,12 @@ def look_at_directory(path: Path) -> DirectoryFacts:
         mode = path.stat().st_mode
     except FileNotFoundError:
         parent = _existing(path)
-        return DirectoryFacts(str(path), False, "" if _can_enter(parent) else f"{parent} 不能寫入")
+        trouble = "" if _can_enter(parent) else tr("{folder} 不能寫入", folder=parent)
+        return DirectoryFacts(str(path), False, trouble)
     except OSError as error:
         return DirectoryFacts(str(path), False, _system_name(error))
     if not stat.S_ISDIR(mode):
-        return DirectoryFacts(str(path), True, "不是資料夾")
+        return DirectoryFacts(str(path), True, tr("不是資料夾"))
     try:
         with tempfile.TemporaryFile(dir=path, buffering=0) as file:
             file.write(b"x")
@@ -169,8 +173,9 @@ def connect_check(
     try:
         addresses = resolve(target.host, target.port)
     except (OSError, UnicodeError):
-        return Check("network", CheckState.ERROR, f"查不到 {target.shown} 的位址", "請檢查網路連線與 DNS 設定")
-    why = "沒有位址"
+        unknown = tr("查不到 {target} 的位址", target=target.shown)
+        return Check("network", CheckState.ERROR, unknown, tr("請檢查網路連線與 DNS 設定"))
+    why = tr("沒有位址")
     for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
         share = (deadline - clock.now()) / left  # a dead IPv6 address must not use up the time of the IPv4 one
         if share <= 0:
@@ -180,8 +185,9 @@ def connect_check(
         except OSError as error:
             why = _system_name(error)
         else:
-            return Check("network", CheckState.OK, f"連得上 {target.shown}")
-    return Check("network", CheckState.ERROR, f"連不上 {target.shown} ({why})", "請檢查網路連線、代理伺服器與防火牆")
+            return Check("network", CheckState.OK, tr("連得上 {target}", target=target.shown))
+    unreachable = tr("連不上 {target} ({why})", target=target.shown, why=why)
+    return Check("network", CheckState.ERROR, unreachable, tr("請檢查網路連線、代理伺服器與防火牆"))
 
 
 def service_check(settings: Settings, scope: Scope, *, seconds: float = VERIFY_SECONDS) -> Check:
@@ -198,7 +204,7 @@ def service_check(settings: Settings, scope: Scope, *, seconds: float = VERIFY_S
         return service_failed(error, seconds=seconds)
     finally:
         provider.close()
-    return Check("service", CheckState.OK, f"金鑰有效, 模型 {settings.model} 可以使用")
+    return Check("service", CheckState.OK, tr("金鑰有效, 模型 {model} 可以使用", model=settings.model))
 
 
 @runtime_checkable
@@ -239,6 +245,6 @@ def _is_open(entry: os.DirEntry[str]) -> bool:
 
 def _system_name(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return "逾時"
+        return tr("逾時")
     number = error.errno if isinstance(error, OSError) else None
     return errno.errorcode.get(number or 0, type(error).__name__)

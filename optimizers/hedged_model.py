@@ -11,6 +11,7 @@ from typing import Final
 
 from core.clock import Clock
 from core.errors import ParallelProcessingError, UsageError
+from core.language import tr
 from core.outcome import Answer
 from core.ports import ChatModel, Prompt
 from core.scope import Scope
@@ -77,7 +78,7 @@ class HedgedModel:
         min_samples: int = 50,
     ) -> None:
         if not 0 < budget_fraction <= 1:
-            raise UsageError(f"budget_fraction 必須大於 0 且不超過 1, 收到 {budget_fraction!r}")
+            raise UsageError(tr("budget_fraction 必須大於 0 且不超過 1, 收到 {value!r}", value=budget_fraction))
         self._model = model
         self._fraction = budget_fraction
         self._may_hedge = may_hedge

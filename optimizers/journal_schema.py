@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 
 from core.bulk import BatchSpec, ItemResult
 from core.errors import StorageError, UsageError
+from core.language import tr
 from core.outcome import OutcomeKind
 
 __all__ = [
@@ -94,7 +95,9 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # it is ours alone: no lock to be had for every look
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > VERSION:  # before anything that could change the file
-            raise StorageError(f"{path.name} 是較新版本的程式寫的", advice="請用較新的版本開啟, 或把這個檔案移到別處")
+            raise StorageError(
+                tr("{file} 是較新版本的程式寫的", file=path.name), advice=tr("請用較新的版本開啟, 或把這個檔案移到別處")
+            )
         connection.execute(f"PRAGMA journal_mode = {'WAL' if _wal_is_safe() else 'PERSIST'}")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -178,7 +181,7 @@ def row_of(result: ItemResult, session: int) -> tuple[Any, ...]:
         float(result.seconds), session,
     )  # fmt: skip
     if read_row(row) is None:
-        raise UsageError("這個結果的內容不合要求, 不能寫進批次紀錄")
+        raise UsageError(tr("這個結果的內容不合要求, 不能寫進批次紀錄"))
     return row
 
 
@@ -213,7 +216,7 @@ def read_spec(text: object) -> BatchSpec | None:
 def join_keys(keys: Sequence[bytes]) -> bytes:
     """Raises UsageError for a key that is not 16 bytes: it would shift all that follow it."""
     if any(len(key) != _KEY_BYTES for key in keys):
-        raise UsageError("文字的鍵必須是 16 個位元組")
+        raise UsageError(tr("文字的鍵必須是 16 個位元組"))
     return b"".join(keys)
 
 

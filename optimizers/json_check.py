@@ -1,4 +1,7 @@
-"""What is wrong with a model's JSON, as one short sentence: for the schemas that this program makes, and no others."""
+"""What is wrong with a model's JSON, as one short sentence: for the schemas that this program makes, and no others.
+
+The sentence is for people: it stands in the reason of a failure and is never sent to the model.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,21 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from core.language import marked, tr
+
 __all__ = ["object_fault", "read_object"]
 
 _SHOWN: Final = 40  # characters of a wrong value
 _LABELS_SHOWN: Final = 10
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_NAMES: Final = {
-    "string": "文字", "number": "數字", "integer": "整數", "boolean": "是非值", "array": "清單", "object": "物件",
-}  # fmt: skip
+_MISSING: Final = {
+    "string": marked("缺少文字欄位 {name}"),
+    "number": marked("缺少數字欄位 {name}"),
+    "integer": marked("缺少整數欄位 {name}"),
+    "boolean": marked("缺少是非值欄位 {name}"),
+    "array": marked("缺少清單欄位 {name}"),
+    "object": marked("缺少物件欄位 {name}"),
+}
 
 
 def read_object(text: str) -> dict[str, Any] | str:
@@ -26,8 +36,8 @@ def read_object(text: str) -> dict[str, Any] | str:
     try:
         value = json.loads(text, object_pairs_hook=_uncontradicted)
     except (ValueError, RecursionError):
-        return "不是 JSON"
-    return value if isinstance(value, dict) else "不是 JSON 物件"
+        return tr("不是 JSON")
+    return value if isinstance(value, dict) else tr("不是 JSON 物件")
 
 
 def _uncontradicted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,18 +62,21 @@ def object_fault(value: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 def _fault(name: str, value: Any, schema: Mapping[str, Any]) -> str:
     kind = schema["type"]
     if not _is(kind, value):
-        return f"缺少{_NAMES[kind]}欄位 {name}"
+        return tr(_MISSING[kind], name=name)
     if isinstance(value, str) and _SURROGATE.search(value):
-        return f"欄位 {name} 含有無法編碼的字元"
+        return tr("欄位 {name} 含有無法編碼的字元", name=name)
     allowed = schema.get("enum")
     if allowed is not None and value not in allowed:
-        return f"{str(value)[:_SHOWN]!r} 不在 {_listed(allowed)} 之中"
+        return _not_allowed(str(value)[:_SHOWN], allowed)
     return ""
 
 
-def _listed(allowed: Sequence[object]) -> str:
-    more = f" 等 {len(allowed)} 個" if len(allowed) > _LABELS_SHOWN else ""
-    return "、".join(map(str, allowed[:_LABELS_SHOWN])) + more
+def _not_allowed(value: str, allowed: Sequence[object]) -> str:
+    listed = tr("、").join(map(str, allowed[:_LABELS_SHOWN]))
+    if len(allowed) > _LABELS_SHOWN:
+        count = len(allowed)
+        return tr("{value!r} 不在 {labels} 等 {count} 個 之中", value=value, labels=listed, count=count)
+    return tr("{value!r} 不在 {labels} 之中", value=value, labels=listed)
 
 
 def _is(kind: str, value: Any) -> bool:

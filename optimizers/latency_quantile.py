@@ -8,6 +8,7 @@ from collections import deque
 from typing import Final
 
 from core.errors import UsageError
+from core.language import tr
 
 __all__ = ["LatencyQuantile"]
 
@@ -28,9 +29,11 @@ class LatencyQuantile:
 
     def __init__(self, quantile: float, *, min_samples: int = 50, window: int = 1000) -> None:
         if not 0 < quantile < 1:
-            raise UsageError(f"quantile 必須介於 0 與 1 之間, 收到 {quantile!r}")
+            raise UsageError(tr("quantile 必須介於 0 與 1 之間, 收到 {value!r}", value=quantile))
         if not 1 <= min_samples <= window:
-            raise UsageError(f"min_samples 必須介於 1 與 {window} 之間, 收到 {min_samples!r}")
+            raise UsageError(
+                tr("min_samples 必須介於 1 與 {window} 之間, 收到 {value!r}", window=window, value=min_samples)
+            )
         self._quantile = quantile
         self._min_samples = min_samples
         self._recent: deque[float] = deque(maxlen=window)

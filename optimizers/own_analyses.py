@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from core.errors import UsageError
+from core.language import marked, tr
 from optimizers.analyses import ANALYSES, FIELD_TYPES, Analysis, Field
 
 __all__ = ["analysis_from_spec", "closed_category", "custom_analysis", "parse_fields", "parse_labels"]
@@ -30,7 +31,7 @@ def closed_category(labels: Sequence[str]) -> Analysis:
     """A category out of these labels and no others. Raises UsageError for labels that cannot be."""
     named = _checked(labels)
     instruction = f"把文字歸入最合適的一類, 只能是下列其中之一: {'、'.join(named)}。"
-    return Analysis("category", "分類", instruction, (Field("result", labels=named),))
+    return Analysis("category", marked("分類"), instruction, (Field("result", labels=named),))
 
 
 def custom_analysis(instruction: str, fields: Sequence[Field] = ()) -> Analysis:
@@ -39,13 +40,14 @@ def custom_analysis(instruction: str, fields: Sequence[Field] = ()) -> Analysis:
     Raises UsageError for an empty instruction, and for too many fields or two of one name.
     """
     if not instruction.strip():
-        raise UsageError("自訂分析需要一段指示, 例如: 判斷這則評論提到哪個產品")
+        raise UsageError(tr("自訂分析需要一段指示, 例如: 判斷這則評論提到哪個產品"))
     if _UNSENDABLE.search(instruction):
-        raise UsageError("自訂分析的指示含有無法編碼的字元, 請重新輸入")
+        raise UsageError(tr("自訂分析的指示含有無法編碼的字元, 請重新輸入"))
     names = [field.name for field in fields]
     if len(set(names)) < len(names) or len(names) > MOST_FIELDS:
-        raise UsageError(f"欄位名稱不能重複, 最多 {MOST_FIELDS} 個: {', '.join(names[:MOST_FIELDS])}")
-    return Analysis("custom", "自訂分析", instruction.strip(), tuple(fields) or (Field("result"),))
+        listed = ", ".join(names[:MOST_FIELDS])
+        raise UsageError(tr("欄位名稱不能重複, 最多 {most} 個: {names}", most=MOST_FIELDS, names=listed))
+    return Analysis("custom", marked("自訂分析"), instruction.strip(), tuple(fields) or (Field("result"),))
 
 
 def analysis_from_spec(spec: str) -> Analysis:
@@ -55,7 +57,7 @@ def analysis_from_spec(spec: str) -> Analysis:
     """
     found = next((each for each in (*ANALYSES.values(), *_made(spec)) if each.spec == spec), None)
     if found is None:
-        raise UsageError("這個批次的分析設定無法讀取, 請重新開始")
+        raise UsageError(tr("這個批次的分析設定無法讀取, 請重新開始"))
     return found
 
 
@@ -87,11 +89,16 @@ def _field(part: str) -> Field:
     name, _, rest = (piece.strip() for piece in part.replace("：", ":").partition(":"))
     rest = rest.replace("｜", "|")
     if not _NAME.fullmatch(name) or name == "id":
-        raise UsageError(f"欄位 {part[:40]!r} 的名稱不對, 請用文字、數字與底線, 不用數字開頭, 也不用 id")
+        raise UsageError(
+            tr("欄位 {field!r} 的名稱不對, 請用文字、數字與底線, 不用數字開頭, 也不用 id", field=part[:40])
+        )
     if "|" in rest:
         return Field(name, labels=_checked(rest.split("|")))
     if rest and rest not in FIELD_TYPES:
-        raise UsageError(f"欄位 {part[:40]!r} 的型別不對, 可用 {', '.join(FIELD_TYPES)}, 或以 | 分開的標籤")
+        types = ", ".join(FIELD_TYPES)
+        raise UsageError(
+            tr("欄位 {field!r} 的型別不對, 可用 {types}, 或以 | 分開的標籤", field=part[:40], types=types)
+        )
     return Field(name, rest or "string")
 
 
@@ -99,7 +106,10 @@ def _checked(labels: Sequence[str]) -> tuple[str, ...]:
     named = tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
     wrong = [label for label in named if len(label) > _MOST_CHARACTERS or _FORBIDDEN.search(label)]
     if wrong:
-        raise UsageError(f"標籤太長或含有控制字元: {_FORBIDDEN.sub('�', wrong[0])[:40]!r}")
+        shown = _FORBIDDEN.sub("�", wrong[0])[:40]
+        raise UsageError(tr("標籤太長或含有控制字元: {label!r}", label=shown))
     if not 2 <= len(named) <= MOST_LABELS:
-        raise UsageError(f"標籤需要 2 到 {MOST_LABELS} 個不同的, 收到 {len(named)} 個; 以逗號分開")
+        raise UsageError(
+            tr("標籤需要 2 到 {most} 個不同的, 收到 {count} 個; 以逗號分開", most=MOST_LABELS, count=len(named))
+        )
     return named

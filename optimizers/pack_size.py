@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.errors import UsageError
+from core.language import tr
 
 __all__ = ["PackSize"]
 
@@ -31,7 +32,7 @@ class PackSize:
 
     def __init__(self, *, start: int = START, most: int = MOST, fixed: int | None = None) -> None:
         if min(start, most, 1 if fixed is None else fixed) < 1:
-            raise UsageError("每個請求至少要有 1 則文字")
+            raise UsageError(tr("每個請求至少要有 1 則文字"))
         self._fixed = fixed
         self._most = most
         self._size = float(min(start, most))

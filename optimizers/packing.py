@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from core.bulk import TextItem
 from core.errors import ErrorKind, ModelError
+from core.language import tr
 from core.ports import Prompt
 from optimizers.analyses import Analysis, Field, values_of
 from optimizers.estimate import estimate_tokens
@@ -89,7 +90,8 @@ def unpack(pack: Pack, answer: str) -> Unpacked:
     found = read_object(answer)
     results = found if isinstance(found, str) else found.get("results")
     if not isinstance(results, list):
-        raise ModelError(ErrorKind.BAD_LABEL, results if isinstance(results, str) else "缺少清單欄位 results")
+        fault = results if isinstance(results, str) else tr("缺少清單欄位 {name}", name="results")
+        raise ModelError(ErrorKind.BAD_LABEL, fault)
     unpacked, places, order = Unpacked(), {each: place for place, each in enumerate(pack.ids)}, []
     foreign = 0
     for result in results:
@@ -100,7 +102,7 @@ def unpack(pack: Pack, answer: str) -> Unpacked:
             order.append(place)
             _take(pack.analysis, unpacked, place, result)
     for place in set(places.values()) - set(order):
-        unpacked.faults[place] = "回答裡沒有這則文字的結果"
+        unpacked.faults[place] = tr("回答裡沒有這則文字的結果")
     return Unpacked(unpacked.values, unpacked.faults, foreign, order != sorted(order))
 
 
@@ -113,7 +115,7 @@ def _take(analysis: Analysis, unpacked: Unpacked, place: int, result: dict[str, 
     if place in unpacked.faults:
         return
     if unpacked.values.setdefault(place, values) != values:
-        _fault(unpacked, place, "回答裡有兩個不同的結果")
+        _fault(unpacked, place, tr("回答裡有兩個不同的結果"))
 
 
 def _fault(unpacked: Unpacked, place: int, fault: str) -> None:

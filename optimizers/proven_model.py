@@ -7,6 +7,7 @@ from typing import Final
 
 from core.clock import Clock
 from core.errors import DeadlineExceededError, ErrorKind, ModelError, NotRunError, UsageError
+from core.language import tr
 from core.outcome import Answer
 from core.ports import ChatModel, Prompt
 from core.scope import Scope
@@ -104,7 +105,7 @@ class ProvenModel:
                     current.started_at = scope.now() if current.started_at is None else current.started_at
                     return current, True
             self._await_verdict(current, scope, left)
-        raise NotRunError(f"沒有送出: {current.refusal.reason}", cause=current.refusal)
+        raise NotRunError(tr("沒有送出: {reason}", reason=current.refusal.reason), cause=current.refusal)
 
     def _patience_left(self, current: _Round, clock: Clock) -> float:
         started = current.started_at

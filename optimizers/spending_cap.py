@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from core.cost import Spend
 from core.errors import ErrorKind, ModelError, UsageError
+from core.language import tr
 from core.outcome import Answer
 from core.ports import ChatModel, Prompt
 from core.scope import Scope
@@ -31,7 +32,7 @@ class SpendingCap:
 
     def __init__(self, *, ledger: CostLedger, tokens: int | None = None, money: Decimal | None = None) -> None:
         if (tokens is not None and tokens < 1) or (money is not None and not (money.is_finite() and money > 0)):
-            raise UsageError("花費上限必須大於 0; 不設上限請留空")
+            raise UsageError(tr("花費上限必須大於 0; 不設上限請留空"))
         self.tokens = tokens
         self.money = money
         self._ledger = ledger
@@ -57,7 +58,8 @@ class SpendingCap:
         scope ends first.
         """
         if self.money is not None and self._ledger.price_of(model) is None:
-            raise ModelError(ErrorKind.BUDGET_SPENT, f"沒有 {model} 的價格資料, 無法以金額設上限, 請改設 token 上限")
+            unpriced = tr("沒有 {model} 的價格資料, 無法以金額設上限, 請改設 token 上限", model=model)
+            raise ModelError(ErrorKind.BUDGET_SPENT, unpriced)
         with self._condition:
             reached = self._reached()
             if not reached:
@@ -76,9 +78,9 @@ class SpendingCap:
         """Which cap has been reached; "" if none."""
         total, base = self._ledger.totals(), self._base
         if self.tokens is not None and total.tokens - base.tokens >= self.tokens:
-            return f"上限 {self.tokens:,} tokens"
+            return tr("上限 {tokens:,} tokens", tokens=self.tokens)
         if self.money is not None and total.known_money - base.known_money >= self.money:
-            return f"上限 US${self.money:,f}"
+            return tr("上限 US${money:,f}", money=self.money)
         return ""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from core.errors import ErrorKind, ModelError
+from core.language import tr
 from core.scope import Scope
 from core.settings import Endpoint
 
@@ -133,7 +134,7 @@ class ChannelPool:
 
     def _take(self) -> Channel | None:
         if self._closed:
-            raise ModelError(ErrorKind.UNAVAILABLE, "連線已關閉")
+            raise ModelError(ErrorKind.UNAVAILABLE, tr("連線已關閉"))
         best: Channel | None = None
         for channel in self._channels:
             if best is None or channel.in_flight < best.in_flight:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from core.errors import ErrorKind, ModelError
+from core.language import tr
 from core.pacific import next_pacific_midnight
 from core.settings import Secret
 
@@ -131,8 +132,8 @@ def service_error_from_http(status: int, body: bytes) -> ServiceError | None:
 def bad_response(redact: Redactor, status: int, content_type: str, body: bytes) -> ModelError:
     """The answer to a question that came from no Gemini: a login page, a proxy's note, half a message."""
     shown = redact.detail(body[: 4 * _LONGEST_DETAIL].decode("utf-8", "replace"))
-    guess = "需要登入網路? " if "html" in content_type else ""
-    return ModelError(ErrorKind.BAD_RESPONSE, f"HTTP {status} {redact.detail(content_type)}: {guess}{shown}".strip())
+    said = tr("需要登入網路? {page}", page=shown) if "html" in content_type else shown
+    return ModelError(ErrorKind.BAD_RESPONSE, f"HTTP {status} {redact.detail(content_type)}: {said}".strip())
 
 
 def _json_error(body: bytes) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ import threading
 from typing import Any, Final
 
 from core.errors import ErrorKind, ModelError
+from core.language import tr
 from core.providers._gemini_channels import Channel, ChannelPool, open_channel
 from core.providers._gemini_failures import Redactor, ServiceError
 from core.providers._gemini_sdk import Sdk
@@ -59,7 +60,7 @@ class GrpcTransport:
         """The response message; the second part, the JSON it came from, is empty over gRPC."""
         response = self._parse(self._exchange(_GENERATE, request, scope))
         if response is None:
-            raise ModelError(ErrorKind.BAD_RESPONSE, "收到的不是 Gemini 的訊息")
+            raise ModelError(ErrorKind.BAD_RESPONSE, tr("收到的不是 Gemini 的訊息"))
         return response, b""
 
     def get_model(self, request: Any, scope: Scope) -> None:
@@ -98,7 +99,7 @@ class GrpcTransport:
             if call is None:
                 self._pool.release(channel)
         if call is None:
-            raise ModelError(ErrorKind.UNAVAILABLE, "連線已關閉")
+            raise ModelError(ErrorKind.UNAVAILABLE, tr("連線已關閉"))
         call.add_done_callback(wait.done)
         try:
             wait.until_done(scope)

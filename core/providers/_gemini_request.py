@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from core.errors import ErrorKind, ModelError, UsageError
+from core.language import tr
 from core.ports import Prompt
 from core.providers._gemini_sdk import Sdk
 from core.settings import Endpoint
@@ -52,7 +53,7 @@ class RequestBuilder:
         except UnicodeEncodeError:
             refused = True
         if refused:
-            raise ModelError(ErrorKind.BAD_REQUEST, "問題含有無法編碼的字元")
+            raise ModelError(ErrorKind.BAD_REQUEST, tr("問題含有無法編碼的字元"))
         return request
 
     def _message(self, prompt: Prompt) -> Any:
@@ -73,7 +74,7 @@ class RequestBuilder:
         try:
             return self._sdk.json_format.ParseDict(to_openapi(json.loads(text)), self._sdk.schema())
         except (ValueError, TypeError, AttributeError, self._sdk.json_format.ParseError) as error:
-            raise UsageError(f"回答格式 (JSON schema) 無法使用, 請改用簡單的型別: {error}") from error
+            raise UsageError(tr("回答格式 (JSON schema) 無法使用, 請改用簡單的型別: {error}", error=error)) from error
 
 
 def identity_of(model: str, parameters: Mapping[str, Any], endpoint: Endpoint | None) -> str:

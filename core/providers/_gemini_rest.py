@@ -14,6 +14,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from core.errors import DeadlineExceededError, ErrorKind, ModelError
+from core.language import tr
 from core.providers._gemini_failures import Redactor, bad_response, service_error_from_http
 from core.providers._gemini_sdk import Sdk
 from core.providers._gemini_sockets import GuardedSSLSocket, HttpCall, connect, current_call
@@ -91,14 +92,14 @@ class RestTransport:
         if call.status:  # a whole response was read; whatever the SDK made of it, the response tells more
             return self._refused(call)
         if call.scope.remaining() <= _CLOCK_GRAIN:
-            return DeadlineExceededError("期限已到")
+            return DeadlineExceededError(tr("期限已到"))
         root = _root(error)
         return ModelError(_broken(root), self._redact.detail(f"{type(root).__name__}: {root}"))
 
     def _refused(self, call: HttpCall) -> ModelError:
         """The body came whole: an error of the service's, or no message of its at all."""
         if call.status == 200 and not call.body.strip():
-            return ModelError(ErrorKind.EMPTY, "回應是空的")
+            return ModelError(ErrorKind.EMPTY, tr("回應是空的"))
         described = service_error_from_http(call.status, call.body) if call.status != 200 else None
         if described is None:
             return bad_response(self._redact, call.status, call.content_type, call.body)
@@ -155,7 +156,7 @@ class _Adapter(HTTPAdapter):
             body += block
             if len(body) > _LARGEST_BODY:
                 response.close()
-                call.fail(ModelError(ErrorKind.TOO_LARGE, f"超過 {_LARGEST_BODY >> 20} MB"))
+                call.fail(ModelError(ErrorKind.TOO_LARGE, tr("超過 {megabytes} MB", megabytes=_LARGEST_BODY >> 20)))
                 raise requests.exceptions.ContentDecodingError("the body is too large")
         return bytes(body)
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from core.errors import ErrorKind, ModelError, ScopeError
+from core.language import tr
 from core.scope import Scope
 
 __all__ = ["GuardedSSLSocket", "GuardedSocket", "HttpCall", "connect", "current_call"]
@@ -109,7 +110,7 @@ class GuardedSSLSocket(ssl.SSLSocket):
             call.guard(self, _CONNECT_SECONDS)
             super().do_handshake(block)
         except TimeoutError:
-            call.fail(ModelError(ErrorKind.UNAVAILABLE, "連線逾時"))
+            call.fail(ModelError(ErrorKind.UNAVAILABLE, tr("連線逾時")))
             raise
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
@@ -128,7 +129,7 @@ def connect(host: str, port: int) -> socket.socket:
     """
     call = current_call()
     with call.scope.child(timeout=_CONNECT_SECONDS) as patience:
-        problem: OSError = OSError("找不到主機")
+        problem: OSError = OSError(tr("找不到主機"))
         try:
             for family, kind, protocol, _, address in _resolve(host, port, patience):
                 try:
@@ -136,7 +137,7 @@ def connect(host: str, port: int) -> socket.socket:
                 except OSError as error:
                     problem = error
         except ScopeError:  # first: a passed deadline is an OSError too, by way of TimeoutError
-            problem = TimeoutError("連線逾時")
+            problem = TimeoutError(tr("連線逾時"))
         except OSError as error:
             problem = error
     call.fail(ModelError(ErrorKind.UNAVAILABLE, f"{host}: {problem.strerror or problem}"))

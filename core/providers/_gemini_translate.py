@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import ErrorKind, ModelError
+from core.language import tr
 from core.outcome import Answer, Usage
 from core.providers._gemini_reasons import CUT_SHORT, blocked_prompt, without_answer
 from core.providers._gemini_sdk import Sdk
@@ -35,7 +36,7 @@ def _without_candidates(sdk: Sdk, response: Any, raw: bytes) -> ModelError:
     given = _raw_reason(raw, "promptFeedback", "blockReason")
     reason = _name(sdk.block_names, response.prompt_feedback.block_reason, given)
     if reason == "BLOCK_REASON_UNSPECIFIED":
-        return ModelError(ErrorKind.EMPTY, "回應中沒有任何回答")
+        return ModelError(ErrorKind.EMPTY, tr("回應中沒有任何回答"))
     return blocked_prompt(reason)
 
 

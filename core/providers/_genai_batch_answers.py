@@ -8,6 +8,7 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from typing import Any, Final, Self, TypeAlias
 
 from core.errors import ErrorKind, ModelError
+from core.language import tr
 from core.outcome import Answer
 from core.providers._gemini_failures import Redactor
 from core.providers._genai_batch_spool import Spool
@@ -62,7 +63,8 @@ class FileAnswers:
                 yield key, self._answer(data)
         for key in wanted:
             if seen[key] != 1:
-                problem = "批次工作對這個請求給了不只一個回答" if seen[key] else "批次工作沒有回答這個請求"
+                several = tr("批次工作對這個請求給了不只一個回答")
+                problem = several if seen[key] else tr("批次工作沒有回答這個請求")
                 yield key, ModelError(ErrorKind.BAD_RESPONSE, problem)
         self._spool.close()
 
@@ -81,7 +83,7 @@ class FileAnswers:
             if mapping(data.get(name)):
                 return error_of(data[name], self._redact, self._wall)
         answer = to_answer(json.dumps(data["response"]), self._model) if "response" in data else None
-        return answer or ModelError(ErrorKind.BAD_RESPONSE, "批次工作的回答無法解析")
+        return answer or ModelError(ErrorKind.BAD_RESPONSE, tr("批次工作的回答無法解析"))
 
 
 def _parsed(line: bytes) -> object:

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 from core.errors import ErrorKind, ModelError, PoolClosedError, SettingsError
+from core.language import tr
 from core.providers._gemini_failures import Redactor, bad_response
 from core.providers._genai_http import GenaiClient, open_client, to_model_error
 from core.providers._genai_loop import LoopThread
@@ -39,9 +40,9 @@ class BatchLink:
 
     def __init__(self, settings: Settings) -> None:
         if settings.api_key is None:
-            raise SettingsError("沒有 API 金鑰, 請設定 GEMINI_API_KEY")
+            raise SettingsError(tr("沒有 API 金鑰, 請設定 GEMINI_API_KEY"))
         if not _is_installed():
-            raise SettingsError("批次工作需要另外安裝的套件, 請執行 pip install -r requirements-genai.txt")
+            raise SettingsError(tr("批次工作需要另外安裝的套件, 請執行 pip install -r requirements-genai.txt"))
         self._settings = settings
         self._secret = settings.api_key
         self.redact = Redactor(settings.api_key)
@@ -64,7 +65,7 @@ class BatchLink:
             return failure
 
         # Failures come back as values and are raised here: no SDK frame hangs on them.
-        result: Any = ModelError(ErrorKind.UNAVAILABLE, "連線已關閉")
+        result: Any = ModelError(ErrorKind.UNAVAILABLE, tr("連線已關閉"))
         with contextlib.suppress(PoolClosedError):
             result = self._loop.run(guarded, scope)
         if isinstance(result, ModelError):

@@ -7,6 +7,7 @@ import tempfile
 from typing import IO, Any
 
 from core.errors import StorageError
+from core.language import tr
 
 __all__ = ["Spool"]
 
@@ -59,8 +60,12 @@ def _temporary_file() -> IO[Any]:
         return tempfile.TemporaryFile()
     except OSError as error:
         problem = str(error.strerror)
-    raise StorageError(f"開不了暫存檔 ({problem})", advice="請確認暫存資料夾可以寫入, 且磁碟有空間")
+    raise StorageError(
+        tr("開不了暫存檔 ({problem})", problem=problem), advice=tr("請確認暫存資料夾可以寫入, 且磁碟有空間")
+    )
 
 
 def _no_room(error: OSError) -> StorageError:
-    return StorageError(f"暫存檔寫不進去 ({error.strerror})", advice="請清出磁碟空間再執行", full=True)
+    return StorageError(
+        tr("暫存檔寫不進去 ({problem})", problem=error.strerror), advice=tr("請清出磁碟空間再執行"), full=True
+    )

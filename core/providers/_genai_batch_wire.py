@@ -10,13 +10,14 @@ from typing import Any, Final
 
 from core.batch_port import BatchJob, BatchState
 from core.errors import ErrorKind, ModelError, UsageError
+from core.language import marked, tr
 from core.ports import Prompt
 from core.providers._gemini_failures import Redactor, service_error_from_http
 from core.providers._gemini_request import to_openapi
 
 __all__ = ["EXPIRED_NOTE", "error_of", "is_job_name", "mapping", "read_job", "request_line"]
 
-EXPIRED_NOTE: Final = "批次工作沒有在 48 小時內完成, 已過期; 請重新送出, 或改用一般方式執行"
+EXPIRED_NOTE: Final = marked("批次工作沒有在 48 小時內完成, 已過期; 請重新送出, 或改用一般方式執行")
 _JOB_NAME: Final = re.compile(r"batches/[\w-]{1,200}", re.ASCII)
 _FILE_NAME: Final = re.compile(r"files/[\w-]{1,200}", re.ASCII)
 _WIRE_NAMES: Final = {
@@ -60,7 +61,7 @@ def request_line(key: str, prompt: Prompt, parameters: Mapping[str, float | int]
         return line.encode() + b"\n"
     except UnicodeEncodeError:
         pass
-    raise ModelError(ErrorKind.BAD_REQUEST, f"問題含有無法編碼的字元: {key!a}")
+    raise ModelError(ErrorKind.BAD_REQUEST, tr("問題含有無法編碼的字元: {key!a}", key=key))
 
 
 def is_job_name(name: object) -> bool:
@@ -108,7 +109,7 @@ def _schema(text: str) -> dict[str, Any]:
         return to_openapi(json.loads(text))
     except (ValueError, TypeError, AttributeError) as error:
         problem = str(error)
-    raise UsageError(f"回答格式 (JSON schema) 無法使用, 請改用簡單的型別: {problem}")
+    raise UsageError(tr("回答格式 (JSON schema) 無法使用, 請改用簡單的型別: {error}", error=problem))
 
 
 def _state(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> BatchState:
@@ -122,10 +123,11 @@ def _state(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> BatchState:
 
 def _note(state: BatchState, error: Mapping[str, Any], redact: Redactor) -> str:
     if state is BatchState.EXPIRED:
-        return EXPIRED_NOTE
+        return tr(EXPIRED_NOTE)
     if state is BatchState.FAILED:
-        return f"批次工作失敗: {redact.detail(str(error.get('message') or '伺服器沒有說明原因'))}"
-    return "批次工作已取消" if state is BatchState.CANCELLED else ""
+        said = redact.detail(str(error.get("message") or ""))
+        return tr("批次工作失敗: {reason}", reason=said) if said else tr("批次工作失敗: 伺服器沒有說明原因")
+    return tr("批次工作已取消") if state is BatchState.CANCELLED else ""
 
 
 def _answers_at(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:

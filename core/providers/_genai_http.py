@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from core.errors import ErrorKind, ModelError
+from core.language import tr
 from core.providers._gemini_failures import Redactor, bad_response, service_error_from_http
 from core.settings import Secret, Settings
 
@@ -89,7 +90,7 @@ def open_client(settings: Settings, secret: Secret) -> GenaiClient:
 def to_model_error(error: Exception, redact: Redactor, wall: float) -> ModelError:
     """What the caller is told about a failure of the SDK, the network or the service at Unix time wall."""
     if isinstance(error, _BodyTooLargeError):
-        return ModelError(ErrorKind.TOO_LARGE, f"超過 {LARGEST_BODY >> 20} MB")
+        return ModelError(ErrorKind.TOO_LARGE, tr("超過 {megabytes} MB", megabytes=LARGEST_BODY >> 20))
     if isinstance(error, _UnusableResponseError):
         return _from_response(error, redact, wall)
     return ModelError(_network_kind(error), redact.detail(str(error) or type(error).__name__))

@@ -11,11 +11,12 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from core.errors import PoolClosedError
+from core.language import marked, tr
 from core.scope import Scope
 
 __all__ = ["LoopThread"]
 
-_CLOSED = "模型已關閉, 請重新啟動程式"
+_CLOSED = marked("模型已關閉, 請重新啟動程式")
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ class LoopThread:
             future.cancel()
             raise
         if future.cancelled():
-            raise PoolClosedError(_CLOSED)
+            raise PoolClosedError(tr(_CLOSED))
         return future.result()
 
     def close(self) -> None:
@@ -68,7 +69,7 @@ class LoopThread:
     def _submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
         with self._lock:
             if self._closed:
-                raise PoolClosedError(_CLOSED)
+                raise PoolClosedError(tr(_CLOSED))
             if self._loop is None:
                 self._loop = _Loop()
                 self._thread = threading.Thread(target=self._serve, args=(self._loop,), name=self._name, daemon=True)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import ErrorKind, ModelError
+from core.language import tr
 from core.outcome import Answer, Usage
 from core.providers._gemini_reasons import CUT_SHORT, UNSPECIFIED_FINISH, blocked_prompt, without_answer
 
@@ -44,7 +45,7 @@ def _read(candidate: Mapping[str, Any], usage: Usage, model: str) -> Answer | Mo
 def _without_candidates(data: Mapping[str, Any]) -> ModelError:
     reason = _name(_mapping(data.get("promptFeedback")).get("blockReason"), "")
     if reason in ("", "BLOCKED_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED"):
-        return ModelError(ErrorKind.EMPTY, "回應中沒有任何回答")
+        return ModelError(ErrorKind.EMPTY, tr("回應中沒有任何回答"))
     return blocked_prompt(reason)
 
 

@@ -1,19 +1,25 @@
-"""What the offline model says: texts and labels that depend on the prompt and the seed alone."""
+"""What the offline model says: texts and labels that depend on the prompt and the seed alone.
+
+As a model would, it answers in the language of what it was given, whatever the language of the screen: in Chinese
+where there is a Chinese character in it, in English where there is none.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from core.ports import Prompt
 from core.providers._offline_faults import fraction
 
-__all__ = ["ESCAPES", "MARK", "answer_text"]
+__all__ = ["ENGLISH_MARK", "ESCAPES", "MARK", "answer_text"]
 
 _T = TypeVar("_T")
 
 MARK = "【示範】"
+ENGLISH_MARK = "[Demonstration] "
 ESCAPES = (
     "\x1b[2J\x1b[H"  # clears the screen
     "\x1b]0;pwned\x07"  # sets the window's title
@@ -58,6 +64,35 @@ _CLOSINGS = (
     "若想深入, 可以先讀官方文件的入門章節, 再找一個自己的小題目實作, 收穫會比只讀文章多。",
 )
 
+_ENGLISH_OPENINGS = (
+    "This question is best looked at from three sides: what the idea is, what it is good for, and where it ends. Once "
+    "the words are clear and the problem behind them is named, the details find their places.",
+    "To answer it, first keep apart what a thing is and why anybody needs it. Many misunderstandings come from taking "
+    "the way a tool works for its purpose, and losing sight of the problem it was made for.",
+    "In short, it is a set of habits that long practice has proved. Knowing what is traded for what serves better than "
+    "learning every rule by heart, and carries over to cases that no rule has foreseen.",
+)
+_ENGLISH_MIDDLES = (
+    "In practice there are a few steps: first, settle the goal and what there is to start from; second, work through "
+    "the smallest complete example by hand; third, measure the result against what was expected; fourth, improve only "
+    "what the measurement shows to be wrong. In this order little time goes into details that do not matter.",
+    "Three things matter most: that others can read it, that tests can show it right, and that it can be changed when "
+    "the need changes. Now and then they are in each other's way; then the result that its users care about decides.",
+    "Take an example: with a pile of records to go through one after the other, the time is the sum of them all; "
+    "where they do not depend on each other and are done at once, it is close to that of the slowest. The price is "
+    "care for order, errors and limits, and that is where the design needs its thought.",
+)
+_ENGLISH_CLOSINGS = (
+    "A last word of caution: nothing fits every case. Begin small, write down what you see, and grow from there.",
+    "To sum up: first make it right, then make it clear, and only then make it fast. Leave something to check at "
+    "every step.",
+    "To go further, read the first chapters of the official documentation, then build something small of your own; "
+    "it teaches more than reading alone.",
+)
+_CHINESE_PARTS: Final = (_OPENINGS, _MIDDLES, _CLOSINGS)
+_ENGLISH_PARTS: Final = (_ENGLISH_OPENINGS, _ENGLISH_MIDDLES, _ENGLISH_CLOSINGS)
+_CHINESE: Final = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+
 
 def answer_text(prompt: Prompt, seed: int) -> str:
     """The whole answer: an instance of the schema, a label, a summary or an essay marked as a demonstration."""
@@ -73,7 +108,7 @@ def answer_text(prompt: Prompt, seed: int) -> str:
 
 def _found(prompt: Prompt, schema: Any, text: str, seed: int) -> Any:
     """What the schema asks about one text: the same whether it is asked alone or among others."""
-    result = _result(prompt.system_instruction, text, seed) or f"{MARK}{_excerpt(text, 40)}"
+    result = _result(prompt.system_instruction, text, seed) or f"{_mark(text)}{_excerpt(text, 40)}"
     return _instance(schema, text, result, seed)
 
 
@@ -110,7 +145,8 @@ def _result(instruction: str, text: str, seed: int) -> str:
     if all(label in instruction for label in _SENTIMENTS):
         return _label(_SENTIMENTS, text, seed)
     if "一句" in instruction:
-        return f"{MARK}這段文字的大意是: {_excerpt(text, 40)}"
+        says = "這段文字的大意是" if _is_chinese(text) else "In short, the text says"
+        return f"{_mark(text)}{says}: {_excerpt(text, 40)}"
     if "類別" in instruction or "分類" in instruction:
         return _category(text) or "其他"
     return ""
@@ -119,16 +155,22 @@ def _result(instruction: str, text: str, seed: int) -> str:
 def _essay(question: str, seed: int) -> str:
     picks = [
         texts[int(fraction(seed, place, question) * len(texts))]
-        for place, texts in enumerate((_OPENINGS, _MIDDLES, _CLOSINGS))
+        for place, texts in enumerate(_CHINESE_PARTS if _is_chinese(question) else _ENGLISH_PARTS)
     ]
-    head = f"{MARK}這是離線示範模型的回答, 不是真正的模型輸出。您問的是「{_excerpt(question, 60)}」。"
+    if _is_chinese(question):
+        head = f"{MARK}這是離線示範模型的回答, 不是真正的模型輸出。您問的是「{_excerpt(question, 60)}」。"
+    else:
+        head = (
+            f"{ENGLISH_MARK}This is an answer of the offline demonstration model, not of a real one. "
+            f'You asked: "{_excerpt(question, 60)}".'
+        )
     return "\n\n".join((head, *picks))
 
 
 def _instance(schema: Any, text: str, result: str, seed: int) -> Any:
     """A small value that the schema allows, with result for its strings; what it does not say is free."""
     if not isinstance(schema, dict):
-        return MARK
+        return _mark(text).rstrip()
     if isinstance(schema.get("enum"), list) and schema["enum"]:
         return _label(schema["enum"], text, seed)
     kind = str(schema.get("type", "")).lower()
@@ -158,6 +200,14 @@ def _category(text: str) -> str:
     counts = {name: sum(text.count(word) for word in words) for name, words in _CATEGORIES.items()}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else ""
+
+
+def _is_chinese(text: str) -> bool:
+    return _CHINESE.search(text) is not None
+
+
+def _mark(text: str) -> str:
+    return MARK if _is_chinese(text) else ENGLISH_MARK
 
 
 def _excerpt(text: str, length: int) -> str:

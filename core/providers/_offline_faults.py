@@ -30,6 +30,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from core.errors import SettingsError
+from core.language import marked, tr
 from core.ports import Prompt
 
 __all__ = ["FAULT_NAMES", "Fault", "FaultPlan", "FaultRule", "fraction", "parse_faults"]
@@ -38,8 +39,8 @@ _QUOTA_SECONDS = 30.0
 _PROMPTS_COUNTED = 10_000
 
 FAULT_NAMES = (
-    "hang", "slow=秒數", "error", "overloaded", "unavailable", "bad_key", "blocked", "empty", "max_tokens",
-    "truncated", "escapes", "quota_day", "quota_minute[=秒數]", "rate=N/min",
+    "hang", marked("slow=秒數"), "error", "overloaded", "unavailable", "bad_key", "blocked", "empty", "max_tokens",
+    "truncated", "escapes", "quota_day", marked("quota_minute[=秒數]"), "rate=N/min",
 )  # fmt: skip
 _PLAIN = frozenset(name for name in FAULT_NAMES if "=" not in name)
 
@@ -77,8 +78,11 @@ def _parse_rule(text: str) -> FaultRule:
         return _with_condition(rule, condition.strip()) if has_condition else rule
     except ValueError:
         raise SettingsError(
-            f"OFFLINE_FAULTS 的 {text!r} 不對, 可用的名稱: {', '.join(FAULT_NAMES)}; "
-            "後面可加 @機率、@every:N 或 @match:文字"
+            tr(
+                "OFFLINE_FAULTS 的 {rule!r} 不對, 可用的名稱: {names}; 後面可加 @機率、@every:N 或 @match:文字",
+                rule=text,
+                names=", ".join(map(tr, FAULT_NAMES)),
+            )
         ) from None
 
 

@@ -6,6 +6,7 @@ import threading
 from typing import Any, Final, Protocol
 
 from core.errors import ErrorKind, ModelError, SettingsError
+from core.language import tr
 from core.outcome import Answer
 from core.ports import Prompt
 from core.providers._gemini_failures import Redactor
@@ -31,7 +32,7 @@ class GeminiModel:
 
     def __init__(self, settings: Settings, *, parameters: GenerationParameters | None = None) -> None:
         if settings.api_key is None:
-            raise SettingsError("沒有 API 金鑰, 請設定 GEMINI_API_KEY")
+            raise SettingsError(tr("沒有 API 金鑰, 請設定 GEMINI_API_KEY"))
         self._secret = settings.api_key
         self._model = settings.model
         self._transport_name = settings.transport
@@ -84,7 +85,7 @@ class GeminiModel:
         with self._lock:
             if self._parts is None:
                 if self._closed:
-                    raise ModelError(ErrorKind.UNAVAILABLE, "連線已關閉")
+                    raise ModelError(ErrorKind.UNAVAILABLE, tr("連線已關閉"))
                 sdk = load_sdk()
                 builder = RequestBuilder(sdk, self._model, self._parameters)
                 self._parts = _Parts(sdk, builder, self._make_transport(sdk))

@@ -8,6 +8,7 @@ from typing import IO, Any, Final
 
 from core.batch_port import BatchAnswers, BatchJob, BatchState
 from core.errors import ErrorKind, ModelError, StorageError, UsageError
+from core.language import marked, tr
 from core.ports import Prompt
 from core.providers._gemini_request import GenerationParameters
 from core.providers._genai_batch_answers import FileAnswers
@@ -23,7 +24,7 @@ __all__ = ["LARGEST_FILE", "GoogleBatchService"]
 LARGEST_FILE: Final = 2_000_000_000  # bytes of requests that the service takes in one job
 _PAGE: Final = 100
 _CHECK_EVERY: Final = 256  # requests written between two looks at the scope
-_GONE: Final = "伺服器上已沒有這個批次工作; 請重新送出, 或改用一般方式執行"
+_GONE: Final = marked("伺服器上已沒有這個批次工作; 請重新送出, 或改用一般方式執行")
 
 
 class GoogleBatchService:
@@ -59,7 +60,7 @@ class GoogleBatchService:
         except ModelError as error:
             if error.kind is not ErrorKind.NOT_FOUND:
                 raise
-            return BatchJob(name, BatchState.EXPIRED, note=_GONE)
+            return BatchJob(name, BatchState.EXPIRED, note=tr(_GONE))
 
     def find(self, display_name: str, scope: Scope) -> BatchJob | None:
         found: list[BatchJob] = []
@@ -72,9 +73,9 @@ class GoogleBatchService:
 
     def answers(self, job: BatchJob, ids: Collection[str], scope: Scope) -> BatchAnswers:
         if job.state is not BatchState.SUCCEEDED:
-            raise UsageError(f"批次工作 {job.name} 沒有答案可以取 ({job.state}), 請等它完成")
+            raise UsageError(tr("批次工作 {name} 沒有答案可以取 ({state}), 請等它完成", name=job.name, state=job.state))
         if not job.answers_at:
-            raise ModelError(ErrorKind.BAD_RESPONSE, "批次工作完成了, 但沒有回答檔案")
+            raise ModelError(ErrorKind.BAD_RESPONSE, tr("批次工作完成了, 但沒有回答檔案"))
         spool = Spool(self._largest_file)
         try:
             self._download(job.answers_at, spool, scope)
@@ -102,18 +103,18 @@ class GoogleBatchService:
             if number % _CHECK_EVERY == 0:
                 scope.check()
             if key in ids or not key:
-                raise UsageError(f"每個請求要有自己的代號, 不能空白或重複: {key!r}")
+                raise UsageError(tr("每個請求要有自己的代號, 不能空白或重複: {key!r}", key=key))
             ids.add(key)
             self._append(spool, request_line(key, prompt, self._parameters))
         if not ids:
-            raise UsageError("沒有任何請求, 至少要有一個才能送出")
+            raise UsageError(tr("沒有任何請求, 至少要有一個才能送出"))
         spool.rewind()
 
     def _append(self, spool: Spool, line: bytes) -> None:
         with contextlib.suppress(ValueError):
             spool.write(line)
             return
-        too_much = UsageError(f"這批請求超過 {self._largest_file:,} 位元組, 請分成幾批送出")
+        too_much = UsageError(tr("這批請求超過 {most:,} 位元組, 請分成幾批送出", most=self._largest_file))
         raise spool.problem or too_much
 
     async def _send(self, client: GenaiClient, file: IO[bytes], display_name: str) -> BatchJob | ModelError:
@@ -147,9 +148,9 @@ class GoogleBatchService:
         except ModelError as error:
             problem = spool.problem or error
             if spool.full:
-                problem = ModelError(ErrorKind.TOO_LARGE, "批次工作的回答檔案")
+                problem = ModelError(ErrorKind.TOO_LARGE, tr("批次工作的回答檔案"))
             elif error.kind is ErrorKind.NOT_FOUND:
-                problem = ModelError(ErrorKind.BAD_RESPONSE, "回答檔案已不在伺服器上, 請重新送出這批請求")
+                problem = ModelError(ErrorKind.BAD_RESPONSE, tr("回答檔案已不在伺服器上, 請重新送出這批請求"))
         if problem is not None:
             raise problem
 
@@ -163,7 +164,7 @@ async def _fetch(client: GenaiClient, name: str, spool: Spool) -> None:
 
 def _check_name(name: str) -> None:
     if not is_job_name(name):
-        raise UsageError(f"批次工作的名稱不對: {name!r}, 它的樣子是 batches/…")
+        raise UsageError(tr("批次工作的名稱不對: {name!r}, 它的樣子是 batches/…", name=name))
 
 
 def _usefulness(job: BatchJob) -> tuple[bool, bool, float]:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from core.errors import ErrorKind, ModelError, PoolClosedError, SettingsError, UsageError
+from core.language import tr
 from core.outcome import Answer
 from core.ports import Prompt
 from core.providers._gemini_failures import Redactor, bad_response
@@ -36,10 +37,10 @@ class GoogleGenaiModel:
 
     def __init__(self, settings: Settings, *, parameters: GenerationParameters | None = None) -> None:
         if settings.api_key is None:
-            raise SettingsError("沒有 API 金鑰, 請設定 GEMINI_API_KEY")
+            raise SettingsError(tr("沒有 API 金鑰, 請設定 GEMINI_API_KEY"))
         if not _is_installed():
             raise SettingsError(
-                "GEMINI_SDK=google-genai 需要另外安裝的套件, 請執行 pip install -r requirements-genai.txt"
+                tr("GEMINI_SDK=google-genai 需要另外安裝的套件, 請執行 pip install -r requirements-genai.txt")
             )
         self._settings = settings
         self._model = settings.model
@@ -97,7 +98,7 @@ class GoogleGenaiModel:
             return self._loop.run(guarded, scope)
         except PoolClosedError:
             pass
-        return ModelError(ErrorKind.UNAVAILABLE, "連線已關閉")
+        return ModelError(ErrorKind.UNAVAILABLE, tr("連線已關閉"))
 
     async def _ask(self, client: GenaiClient, text: str, config: Any) -> Answer | ModelError:
         response = await client.sdk.aio.models.generate_content(model=self._model, contents=text, config=config)
@@ -132,7 +133,7 @@ def _is_installed() -> bool:
 def _config(types: Any, prompt: Prompt, parameters: Mapping[str, float | int]) -> Any:
     """The SDK's configuration of one call; ModelError for text that cannot be sent, UsageError for a bad schema."""
     if not _encodable(prompt.text + prompt.system_instruction):
-        raise ModelError(ErrorKind.BAD_REQUEST, "問題含有無法編碼的字元")
+        raise ModelError(ErrorKind.BAD_REQUEST, tr("問題含有無法編碼的字元"))
     return types.GenerateContentConfig(
         system_instruction=prompt.system_instruction or None,
         response_mime_type="application/json" if prompt.schema else None,
@@ -148,7 +149,7 @@ def _schema(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise UsageError(f"回答格式 (JSON schema) 無法使用, 請改用正確的 JSON: {error}") from error
+        raise UsageError(tr("回答格式 (JSON schema) 無法使用, 請改用正確的 JSON: {error}", error=error)) from error
 
 
 def _encodable(text: str) -> bool:

@@ -13,6 +13,7 @@ import json
 import math
 
 from core.errors import ErrorKind, ModelError, SettingsError
+from core.language import tr
 from core.outcome import Answer, Usage
 from core.pacific import next_pacific_midnight
 from core.ports import Prompt
@@ -58,7 +59,7 @@ class OfflineModel:
 
     def __init__(self, *, scale: float = 1.0, seed: int = 0, faults: str = "") -> None:
         if not (scale >= 0 and math.isfinite(scale)):
-            raise SettingsError(f"OFFLINE_SCALE 的值 {scale!r} 不對, 請給 0 以上的數字")
+            raise SettingsError(tr("OFFLINE_SCALE 的值 {value!r} 不對, 請給 0 以上的數字", value=scale))
         rules = parse_faults(faults)
         self._scale = scale
         self._seed = seed
@@ -78,7 +79,7 @@ class OfflineModel:
             raise _refusal(fault, scope.clock.wall())
         scope.sleep(self.latency(prompt) * self._scale + fault.delay)
         if fault.name in _WITHHELD:
-            raise ModelError(_WITHHELD[fault.name], f"模擬 {fault.name}")
+            raise ModelError(_WITHHELD[fault.name], tr("模擬 {fault}", fault=fault.name))
         return _answer(prompt, answer_text(prompt, self._seed), fault.name)
 
     def verify(self, scope: Scope) -> None:
@@ -107,7 +108,7 @@ def _answer(prompt: Prompt, text: str, fault: str) -> Answer:
 def _refusal(fault: Fault, wall: float) -> ModelError:
     return ModelError(
         _REFUSED_AT_ONCE[fault.name],
-        f"模擬 {fault.name}",
+        tr("模擬 {fault}", fault=fault.name),
         retry_after=fault.retry_after,
         resets_at=next_pacific_midnight(wall) if fault.name == "quota_day" else None,
     )

@@ -28,6 +28,7 @@ from optimizers.analyses import ANALYSES, Analysis, values_of
 from optimizers.own_analyses import closed_category, custom_analysis, parse_fields
 from optimizers.packing import Unpacked, pack_prompt, unpack
 from optimizers.schema_model import SchemaModel
+from tests.another_language import AnotherLanguage
 from tests.fakes import FakeClock
 
 BUILT_IN_SETS = (
@@ -105,7 +106,7 @@ class TestAnswers:
         model.close()
         assert isinstance(model, ChatModel)
 
-    @pytest.mark.parametrize("question", [*BUILT_IN_SETS[0], "x", "很長的問題 " * 50])
+    @pytest.mark.parametrize("question", [*BUILT_IN_SETS[0], "說", "很長的問題 " * 50])
     def test_question_gets_a_marked_essay_longer_than_a_preview(self, question: str) -> None:
         """An answer to a question says that it is a demonstration and has paragraphs beyond 200 characters."""
         answer = ask(instant(), question)
@@ -115,6 +116,29 @@ class TestAnswers:
         assert question[:20].strip() in answer.text
         assert answer.model == MODEL_NAME
         assert not answer.truncated
+
+    @pytest.mark.parametrize("question", ["What is a REST API?", "x", "1 + 1 = ?", "Qu'est-ce que c'est ? " * 50])
+    def test_a_question_without_chinese_is_answered_in_english(self, question: str) -> None:
+        """The answer follows the language of the question and says there that it is a demonstration."""
+        answer = ask(instant(), question).text
+        assert answer.startswith("[Demonstration] This is an answer of the offline demonstration model")
+        assert " ".join(question.split())[:40] in answer
+        assert len(answer) > 200
+        assert answer.count("\n\n") >= 3
+        assert answer.isascii() or len(question) > 60
+
+    def test_every_english_part_is_told_by_some_question(self) -> None:
+        """Nine paragraphs take turns, as the Chinese ones do."""
+        parts = {part for number in range(60) for part in ask(instant(), f"q{number}").text.split("\n\n")[1:]}
+        assert len(parts) == 9
+        assert all(part.isascii() for part in parts)
+
+    def test_the_language_of_the_screen_does_not_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the model says is no message: it could not be cached otherwise."""
+        questions = ("什麼是並行?", "What is concurrency?")
+        before = [ask(instant(), question).text for question in questions]
+        monkeypatch.setattr("core.language._translations", AnotherLanguage())
+        assert [ask(instant(), question).text for question in questions] == before
 
     def test_same_prompt_same_answer_whatever_the_order(self) -> None:
         """Two models of one seed agree although they were asked in a different order."""
@@ -193,6 +217,8 @@ class TestAnalyses:
             ("用一句話概括文字的重點。", "很棒", "【示範】這段文字的大意是: 很棒"),
             ("說出文字所屬的類別。", "手機", "科技"),
             ("翻譯成英文。", "手機", "【示範】手機"),
+            ("用一句話概括文字的重點。", "great", "[Demonstration] In short, the text says: great"),
+            ("Translate into French.", "phone", "[Demonstration] phone"),
         ],
     )
     def test_data_and_result_in_json_objects(self, instruction: str, text: str, result: str) -> None:
@@ -270,11 +296,20 @@ class TestPacks:
             ("[]", "【示範】"),
         ],
     )
-    @pytest.mark.parametrize("text", ['{"texts": [{"id": "a", "text": "很棒"}]}', '{"texts": [1]}', '{"texts": 1}'])
+    @pytest.mark.parametrize(
+        "text", ['{"texts": [{"id": "a", "text": "很棒"}]}', '{"texts": ["字"]}', '{"texts": "一", "b": "二"}']
+    )
     def test_what_only_looks_like_a_pack_is_text(self, text: str, schema: str, answer: object) -> None:
         """Without a schema for several results there is one answer."""
         expected = answer.replace("{text}", text) if isinstance(answer, str) else answer
         assert json.loads(ask(instant(), text, schema=schema).text) == expected
+
+    @pytest.mark.parametrize("text", ['{"texts": [1]}', '{"texts": 1}'])
+    def test_what_only_looks_like_a_pack_has_a_language_too(self, text: str) -> None:
+        """The mark in front, and alone where there is nothing to say, is in the language of the text."""
+        assert json.loads(ask(instant(), text, schema='{"type": "string"}').text) == f"[Demonstration] {text}"
+        assert json.loads(ask(instant(), text, schema="[]").text) == "[Demonstration]"
+
 
 
 class TestLatency:
