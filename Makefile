@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := main.py core optimizers workflows utils tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint types bench bench-peers check clean
+.PHONY: help run demo test lint types messages pictures bench bench-peers check clean
 
 help:  ## show these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,12 @@ lint: $(VENV)/.dev types  ## ruff, mypy --strict, import-linter
 
 types: $(VENV)/.dev  ## mypy --strict
 	@$(BIN)/mypy
+
+messages: $(VENV)/.dev  ## write the catalogues of the screen's languages
+	@$(BIN)/python -m tests.messages
+
+pictures: $(VENV)/.dev  ## draw the README's pictures from real runs
+	@$(BIN)/python -m tests.terminal.pictures
 
 bench: $(VENV)/.dev $(PEERS)/.done  ## measure against a loopback Gemini, and against other programs
 	@$(BIN)/python -m benchmarks

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from core.errors import ErrorKind, ModelError, ParallelProcessingError, ScopeError
+from core.language import marked, tr, tr_n
 
 __all__ = [
     "Check", "CheckState", "DirectoryFacts", "Requirement", "ScreenFacts", "all_well", "clock_check", "directory_check",
@@ -26,7 +27,7 @@ _KEY_LIKE: Final = re.compile(r"AIza[0-9A-Za-z_-]{16,}")
 _SHORTEST_KEY: Final = 20
 # Where the service is there and knows the key, but has no time now.
 _PASSING: Final = {ErrorKind.QUOTA_MINUTE, ErrorKind.QUOTA_DAY, ErrorKind.OVERLOADED, ErrorKind.SERVER_ERROR}
-_PIP: Final = "請執行 pip install -r requirements.txt"
+_PIP: Final = marked("請執行 pip install -r requirements.txt")
 
 
 class CheckState(StrEnum):
@@ -104,7 +105,12 @@ def python_check(version: Sequence[int]) -> Check:
     if tuple(version[:2]) >= OLDEST_PYTHON:
         return Check("python", CheckState.OK, shown)
     oldest = ".".join(map(str, OLDEST_PYTHON))
-    return Check("python", CheckState.ERROR, f"{shown}, 太舊", f"請安裝 Python {oldest} 以上, 再重新建立虛擬環境")
+    return Check(
+        "python",
+        CheckState.ERROR,
+        tr("{version}, 太舊", version=shown),
+        tr("請安裝 Python {oldest} 以上, 再重新建立虛擬環境", oldest=oldest),
+    )
 
 
 def read_requirements(text: str) -> tuple[Requirement, ...]:
@@ -119,32 +125,35 @@ def packages_check(requirements: Sequence[Requirement], version_of: Callable[[st
     for each in requirements:
         version = version_of(each.name)
         if version is None:
-            wrong.append(f"沒有 {each.name}")
+            wrong.append(tr("沒有 {name}", name=each.name))
         elif not each.admits(version):
-            wrong.append(f"{each.name} {version} 不在 {each.range} 之內")
+            wrong.append(
+                tr("{name} {version} 不在 {range} 之內", name=each.name, version=version, range=each.range)
+            )
     if wrong:
-        return Check("packages", CheckState.ERROR, "; ".join(wrong), _PIP)
-    return Check("packages", CheckState.OK, f"{len(requirements)} 個必要的套件都在, 版本都對")
+        return Check("packages", CheckState.ERROR, "; ".join(wrong), tr(_PIP))
+    return Check("packages", CheckState.OK, tr_n("{count} 個必要的套件都在, 版本都對", len(requirements)))
 
 
 def key_check(key: str | None, source: str, *, shadowed: bool = False) -> Check:
     """Judges the key's shape; nothing of it is in the text. shadowed: an empty variable hides the .env file's key."""
     if key is None:
-        advice = "要問真正的 Gemini, 請在 .env 寫上 GEMINI_API_KEY=金鑰 (到 Google AI Studio 申請)"
+        advice = tr("要問真正的 Gemini, 請在 .env 寫上 GEMINI_API_KEY=金鑰 (到 Google AI Studio 申請)")
         if shadowed:
-            advice = "環境變數 GEMINI_API_KEY 是空的, 蓋過了 .env 裡的金鑰; 請執行 unset GEMINI_API_KEY"
-        return Check("key", CheckState.WARNING, "沒有設定, 使用離線示範模型", advice)
+            advice = tr("環境變數 GEMINI_API_KEY 是空的, 蓋過了 .env 裡的金鑰; 請執行 unset GEMINI_API_KEY")
+        return Check("key", CheckState.WARNING, tr("沒有設定, 使用離線示範模型"), advice)
     whole = _GOOGLE_KEY.fullmatch(key) is not None
     if not whole and (key.startswith("AIza") or len(key) < _SHORTEST_KEY or not re.fullmatch(r"[\w.-]+", key)):
-        text = f"已設定 (來自{source}), 但樣子不像一般的金鑰"
-        return Check("key", CheckState.WARNING, text, "請重新複製完整的金鑰, 不要有引號或其他文字")
-    return Check("key", CheckState.OK, f"已設定 (來自{source})")
+        text = tr("已設定 (來自{source}), 但樣子不像一般的金鑰", source=source)
+        return Check("key", CheckState.WARNING, text, tr("請重新複製完整的金鑰, 不要有引號或其他文字"))
+    return Check("key", CheckState.OK, tr("已設定 (來自{source})", source=source))
 
 
 def service_failed(error: ParallelProcessingError, *, seconds: float) -> Check:
     """What it means that key and model could not be verified within that many seconds."""
     if isinstance(error, ScopeError):
-        return Check("service", CheckState.ERROR, f"{seconds:g} 秒內沒有回應", "請檢查網路連線、代理伺服器與防火牆")
+        text = tr("{seconds:g} 秒內沒有回應", seconds=seconds)
+        return Check("service", CheckState.ERROR, text, tr("請檢查網路連線、代理伺服器與防火牆"))
     passing = isinstance(error, ModelError) and error.kind in _PASSING
     return Check("service", CheckState.WARNING if passing else CheckState.ERROR, error.reason, error.advice)
 
@@ -152,23 +161,27 @@ def service_failed(error: ParallelProcessingError, *, seconds: float) -> Check:
 def directory_check(name: str, facts: DirectoryFacts) -> Check:
     path = facts.path
     if facts.trouble:
-        return Check(name, CheckState.ERROR, f"{path} 無法寫入 ({facts.trouble})", "請檢查這個資料夾的擁有者與權限")
+        text = tr("{path} 無法寫入 ({reason})", path=path, reason=facts.trouble)
+        return Check(name, CheckState.ERROR, text, tr("請檢查這個資料夾的擁有者與權限"))
     if not facts.exists:
-        return Check(name, CheckState.OK, f"{path} (還沒有建立, 需要時才建立)")
+        return Check(name, CheckState.OK, tr("{path} (還沒有建立, 需要時才建立)", path=path))
     if facts.open_to_others:
-        return Check(name, CheckState.WARNING, f"{path} 其他使用者也能進入", f"請執行 chmod 700 '{path}'")
+        text = tr("{path} 其他使用者也能進入", path=path)
+        return Check(name, CheckState.WARNING, text, _chmod("700", path))
     if facts.open_files:
         first = facts.open_files[0]
-        text = f"{path} 裡有 {len(facts.open_files)} 個檔案其他使用者也能讀寫, 例如 {first}"
-        return Check(name, CheckState.WARNING, text, f"請執行 chmod 600 '{path}/{first}'")
-    return Check(name, CheckState.OK, f"{path} 可以寫入, 只有自己能看")
+        text = tr_n(
+            "{path} 裡有 {count} 個檔案其他使用者也能讀寫, 例如 {first}", len(facts.open_files), path=path, first=first
+        )
+        return Check(name, CheckState.WARNING, text, _chmod("600", f"{path}/{first}"))
+    return Check(name, CheckState.OK, tr("{path} 可以寫入, 只有自己能看", path=path))
 
 
 def disk_check(free: int, path: str) -> Check:
     """free: bytes left where path lies, the fullest of the places that are written to."""
-    text = f"可用空間 {free / 1e6:,.0f} MB ({path})"
+    text = tr("可用空間 {megabytes:,.0f} MB ({path})", megabytes=free / 1e6, path=path)
     if free < LEAST_DISK:
-        return Check("disk", CheckState.WARNING, text, "請清出空間, 以免結果與紀錄寫不完")
+        return Check("disk", CheckState.WARNING, text, tr("請清出空間, 以免結果與紀錄寫不完"))
     return Check("disk", CheckState.OK, text)
 
 
@@ -180,26 +193,35 @@ def clock_check(wall: float) -> Check:
         now = datetime.max.replace(tzinfo=UTC)
     if now.year in _YEARS:
         return Check("clock", CheckState.OK, f"{now:%Y-%m-%d %H:%M} UTC")
-    text = f"系統時鐘說現在是 {now.year} 年"
-    return Check("clock", CheckState.ERROR, text, "請校正系統時間, 否則加密連線與配額的重置時間都會出錯")
+    text = tr("系統時鐘說現在是 {year} 年", year=now.year)
+    return Check("clock", CheckState.ERROR, text, tr("請校正系統時間, 否則加密連線與配額的重置時間都會出錯"))
 
 
 def encoding_check(encoding: str, *, is_unicode: bool) -> Check:
     if is_unicode:
         return Check("encoding", CheckState.OK, encoding)
-    return Check("encoding", CheckState.WARNING, f"{encoding}, 有些符號顯示不出來", "請設定 PYTHONUTF8=1 再啟動")
+    text = tr("{encoding}, 有些符號顯示不出來", encoding=encoding)
+    return Check("encoding", CheckState.WARNING, text, tr("請設定 PYTHONUTF8=1 再啟動"))
 
 
 def screen_check(facts: ScreenFacts) -> Check:
     if not facts.is_terminal:
-        return Check("screen", CheckState.OK, "輸出不是終端機, 不畫動態畫面")
-    term = facts.term[:40] or "(沒有設定)"
-    text = f"TERM={term}, {facts.columns} 欄, {'有' if facts.has_colour else '沒有'}顏色"
+        return Check("screen", CheckState.OK, tr("輸出不是終端機, 不畫動態畫面"))
+    found = {"term": facts.term[:40] or tr("(沒有設定)"), "columns": facts.columns}
+    text = tr("TERM={term}, {columns} 欄, 沒有顏色", **found)
+    if facts.has_colour:
+        text = tr("TERM={term}, {columns} 欄, 有顏色", **found)
     if not facts.draws:
-        return Check("screen", CheckState.WARNING, f"{text}, 不畫動態畫面", "要有動態畫面, 請設定 TERM=xterm-256color")
+        text = tr("{screen}, 不畫動態畫面", screen=text)
+        return Check("screen", CheckState.WARNING, text, tr("要有動態畫面, 請設定 TERM=xterm-256color"))
     if facts.columns < NARROW:
-        return Check("screen", CheckState.WARNING, text, f"請把視窗拉寬到 {NARROW} 欄以上, 比較好讀")
+        advice = tr("請把視窗拉寬到 {columns} 欄以上, 比較好讀", columns=NARROW)
+        return Check("screen", CheckState.WARNING, text, advice)
     return Check("screen", CheckState.OK, text)
+
+
+def _chmod(mode: str, path: str) -> str:
+    return tr("請執行 chmod {mode} '{path}'", mode=mode, path=path)
 
 
 def _requirement(line: str) -> Requirement:

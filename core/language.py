@@ -34,7 +34,7 @@ _language: str = _SOURCE
 
 def tr(message: str, /, **values: object) -> str:
     """The message in the language in use, with the values in their places (str.format). Thread-safe."""
-    text = _translations.gettext(message)
+    text = _translations.gettext(message) if message else ""  # to gettext "" means the catalogue's own header
     return text.format(**values) if values else text
 
 

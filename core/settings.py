@@ -1,28 +1,32 @@
-"""Settings: environment and .env file become one frozen Settings, read when asked and never at import."""
+"""Settings: flags, environment, .env and the settings file become one frozen Settings, read when asked.
+
+Flags stand above the environment, that above .env, that above the settings file, that above the defaults. What is wrong
+in the first three is an error; the settings file keeps nobody out: what is wrong there is told, and does not count.
+"""
 
 from __future__ import annotations
 
-import ipaddress
-import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Final
 
+from core.endpoint import Endpoint
 from core.errors import SettingsError
+from core.language import ambient_language, tr
+from core.setting_specs import AUTO, DEFAULT_MODEL, KEY_NAMES, LANGUAGE, SDKS, SPECS, STORES, TRANSPORTS, SettingSpec
+from core.setting_values import checked_value, looks_like_key, quoted
+from core.settings_file import SettingsFile, read_settings_file, trouble_text, value_text
 
-__all__ = ["SDKS", "TRANSPORTS", "Endpoint", "Secret", "Settings", "load_settings"]
+__all__ = [
+    "API_KEY", "SDKS", "TRANSPORTS", "Endpoint", "LayeredSettings", "Secret", "Settings", "Source", "load_layers",
+    "load_settings", "screen_language",
+]  # fmt: skip
 
-TRANSPORTS: Final = ("grpc", "rest")
-SDKS: Final = ("google-generativeai", "google-genai")
-_KEY_NAMES: Final = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-_DEFAULT_MODEL: Final = "gemini-2.5-flash"
-_MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
-_N = TypeVar("_N", int, float)
+API_KEY: Final = "api_key"
+_MOST_NAMED: Final = 5
 
 
 class Secret:
@@ -46,24 +50,6 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the model's service listens. plaintext is True only for loopback addresses."""
-
-    host: str
-    port: int
-    plaintext: bool
-
-    @property
-    def authority(self) -> str:
-        """host:port, with brackets around an IPv6 host."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def url(self) -> str:
-        return f"{'http' if self.plaintext else 'https'}://{self.authority}"
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a person can set. Timeouts and TTLs in seconds.
 
@@ -72,16 +58,18 @@ class Settings:
     a call that is out for longer than this share of the others is asked a second time; None: never. The limits per
     minute and day are the quota of the key; None: it is learned. fallback_models: what to ask, in this order, where the
     model's quota of the day is used up; fallback_unasked: without asking the person. history: runs are kept.
+    cache_store: memory or sqlite, which outlives the program. language: auto, or a key of core.language.LANGUAGES.
     """
 
     api_key: Secret | None = None
-    model: str = _DEFAULT_MODEL
-    sdk: str = "google-generativeai"
-    transport: str = "grpc"
+    model: str = DEFAULT_MODEL
+    sdk: str = SDKS[0]
+    transport: str = TRANSPORTS[0]
     endpoint: Endpoint | None = None
     max_workers: int = 5
     query_timeout: float = 15.0
     cache_ttl: int = 300
+    cache_store: str = STORES[0]
     hedge_quantile: float | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
@@ -94,6 +82,7 @@ class Settings:
     offline_scale: float = 1.0
     offline_seed: int = 0
     offline_faults: str = ""
+    language: str = AUTO
 
     @property
     def offline(self) -> bool:
@@ -105,59 +94,131 @@ class Settings:
         return "offline-demo" if self.offline else self.model
 
 
-def load_settings(environ: Mapping[str, str], *, dotenv: Path | None = None) -> Settings:
-    """Read the settings; a variable that is present in environ, even empty, wins over the .env file.
+class Source(StrEnum):
+    """Where a setting's value comes from, the highest first."""
 
-    Raises SettingsError naming the variable; a secret's value is in no message.
+    FLAG = "flag"
+    ENVIRONMENT = "environment"
+    DOTENV = ".env"
+    FILE = "file"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class LayeredSettings:
+    """The settings, the source of each by its name in SPECS (and API_KEY), and what is wrong with the file.
+
+    problems are whole sentences; none shows a key. file is what was read, None where no file was named.
     """
-    values = {**_read_dotenv(dotenv), **environ}
-    read = _Reader(values)
-    return Settings(
-        api_key=_api_key(values),
-        model=_model(read.text("GEMINI_MODEL", _DEFAULT_MODEL)),
-        sdk=read.choice("GEMINI_SDK", SDKS),
-        transport=read.choice("GEMINI_TRANSPORT", TRANSPORTS),
-        endpoint=_endpoint(read.text("GEMINI_API_ENDPOINT", "")),
-        max_workers=read.number("MAX_WORKERS", 5, int, 1, 1000),
-        query_timeout=read.number("QUERY_TIMEOUT", 15.0, float, 0.1, 86_400),
-        cache_ttl=read.number("CACHE_TTL", 300, int, 0, 10**9),
-        requests_per_minute=read.number("REQUESTS_PER_MINUTE", 0, int, 0, 10**9) or None,
-        tokens_per_minute=read.number("TOKENS_PER_MINUTE", 0, int, 0, 10**12) or None,
-        requests_per_day=read.number("REQUESTS_PER_DAY", 0, int, 0, 10**9) or None,
-        hedge_quantile=read.number("HEDGE", 0.0, float, 0.0, 0.999) or None,
-        history=read.choice("HISTORY", ("on", "off")) == "on",
-        fallback_models=_models(values.get("GEMINI_FALLBACK_MODELS", "")),
-        fallback_unasked=read.choice("GEMINI_FALLBACK", ("ask", "auto")) == "auto",
-        max_run_tokens=read.number("MAX_RUN_TOKENS", 0, int, 0, 10**12) or None,
-        max_run_usd=Decimal(str(read.number("MAX_RUN_USD", 0.0, float, 0.0, 10**6))) or None,
-        offline_scale=read.number("OFFLINE_SCALE", 1.0, float, 0.0, 1000),
-        offline_seed=read.number("OFFLINE_SEED", 0, int, 0, 2**63),
-        offline_faults=read.text("OFFLINE_FAULTS", ""),
-    )
+
+    settings: Settings
+    sources: Mapping[str, Source]
+    problems: tuple[str, ...] = ()
+    file: SettingsFile | None = field(default=None, repr=False)
 
 
-class _Reader:
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = values
+def load_settings(
+    environ: Mapping[str, str],
+    *,
+    dotenv: Path | None = None,
+    file: Path | None = None,
+    flags: Mapping[str, str] | None = None,
+) -> Settings:
+    """As load_layers(), the settings alone."""
+    return load_layers(environ, dotenv=dotenv, file=file, flags=flags).settings
 
-    def text(self, name: str, default: str) -> str:
-        return self._values.get(name, "").strip() or default
 
-    def choice(self, name: str, choices: tuple[str, ...]) -> str:
-        value = self.text(name, choices[0])
-        if value not in choices:
-            raise SettingsError(f"{name} 的值 {value!r} 不對, 請用其中之一: {', '.join(choices)}")
-        return value
+def load_layers(
+    environ: Mapping[str, str],
+    *,
+    dotenv: Path | None = None,
+    file: Path | None = None,
+    flags: Mapping[str, str] | None = None,
+    on_language: Callable[[str], object] | None = None,
+) -> LayeredSettings:
+    """Read the settings; a variable that is present, even empty, hides the layers below.
 
-    def number(self, name: str, default: _N, kind: Callable[[str], _N], low: float, high: float) -> _N:
-        text = self.text(name, str(default))
-        try:
-            value = kind(text)
-        except ValueError:
-            value = kind("-1")
-        if not (low <= value <= high and math.isfinite(value)):
-            raise SettingsError(f"{name} 的值 {text!r} 不對, 請給 {low:g} 到 {high:g} 之間的數字")
-        return value
+    flags: by the variables' names, as environ; a key is never among them. on_language is told the language of the
+    screen (a key of LANGUAGES) before there is anything to say, so that errors and problems are in it already.
+
+    Raises SettingsError naming the variable or flag; a secret's value is in no message.
+    """
+    layers = {Source.FLAG: flags or {}, Source.ENVIRONMENT: environ, Source.DOTENV: _read_dotenv(dotenv)}
+    found = None if file is None else read_settings_file(file)
+    texts = _file_texts(found)
+    if on_language is not None:
+        on_language(_early_language(layers.values(), texts, environ))
+    values: dict[str, Any] = {}
+    sources, problems = {}, _complaints(found)
+    for spec in SPECS.values():
+        source = next((source for source, layer in layers.items() if spec.variable in layer), Source.DEFAULT)
+        if source is not Source.DEFAULT:
+            name = spec.flag if source is Source.FLAG else spec.variable
+            values[spec.field] = checked_value(spec, layers[source][spec.variable], name)
+        else:
+            source, values[spec.field] = _from_file(spec, texts, problems)
+        sources[spec.name] = source
+    values[API_KEY], sources[API_KEY] = _api_key(layers)
+    return LayeredSettings(Settings(**values), sources, tuple(problems), found)
+
+
+def screen_language(settings: Settings, environ: Mapping[str, str]) -> str:
+    """The key of LANGUAGES that the screen is in: the one set, or with auto the one that the environment asks for."""
+    return ambient_language(environ) if settings.language == AUTO else settings.language
+
+
+def _early_language(
+    layers: Iterable[Mapping[str, str]], texts: Mapping[str, str | None], environ: Mapping[str, str]
+) -> str:
+    """The language as far as it can be told: where its setting is wrong, the one that the environment asks for."""
+    text = next((layer[LANGUAGE.variable] for layer in layers if LANGUAGE.variable in layer), texts.get(LANGUAGE.name))
+    try:
+        code = checked_value(LANGUAGE, text or "", LANGUAGE.variable)
+    except SettingsError:
+        code = AUTO
+    return ambient_language(environ) if code == AUTO else str(code)
+
+
+def _file_texts(found: SettingsFile | None) -> dict[str, str | None]:
+    """What the file says of the settings it may hold; None for a value that is none."""
+    values = {} if found is None else found.values
+    return {name: value_text(value) for name, value in values.items() if name in SPECS}
+
+
+def _from_file(spec: SettingSpec, texts: Mapping[str, str | None], problems: list[str]) -> tuple[Source, Any]:
+    text = texts.get(spec.name, "")
+    try:
+        if text is None:
+            raise SettingsError(tr("{name} 的值不是文字也不是數字", name=spec.name))
+        if looks_like_key(text):
+            raise SettingsError(tr("{name} 的值看起來是金鑰", name=spec.name))
+        value = checked_value(spec, text, spec.name)
+    except SettingsError as error:
+        problems.append(tr("設定檔: {reason}; 這一項沒有採用", reason=error.reason))
+        return Source.DEFAULT, checked_value(spec, "", spec.name)
+    return (Source.FILE if text.strip() else Source.DEFAULT), value
+
+
+def _complaints(found: SettingsFile | None) -> list[str]:
+    """The sentences about the file as a whole and about names that do not belong there."""
+    if found is None or not found.exists:
+        return []
+    if found.trouble is not None:
+        return [trouble_text(found)]
+    sentences = []
+    if any(_is_key_name(name) for name in found.values):
+        sentences.append(tr("設定檔裡不能放金鑰, 沒有採用; 請移到環境變數 GEMINI_API_KEY 或 .env, 並從設定檔刪除"))
+    unknown = [name for name in found.values if name not in SPECS and not _is_key_name(name)]
+    if unknown:
+        named = ", ".join(quoted(name) for name in unknown[:_MOST_NAMED])
+        if len(unknown) > _MOST_NAMED:
+            named += f" (+{len(unknown) - _MOST_NAMED:,})"
+        sentences.append(tr("設定檔裡有不認得的名稱, 沒有採用: {names}", names=named))
+    return sentences
+
+
+def _is_key_name(name: str) -> bool:
+    return name.lower().replace("-", "_").removeprefix("gemini_").removeprefix("google_") in (API_KEY, "apikey", "key")
 
 
 def _read_dotenv(path: Path | None) -> dict[str, str]:
@@ -170,63 +231,20 @@ def _read_dotenv(path: Path | None) -> dict[str, str]:
 
         return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"讀不了設定檔 {path.name} ({type(error).__name__}), 請確認它是 UTF-8 文字檔") from None
+        reason = type(error).__name__
+    raise SettingsError(tr("讀不了設定檔 {name} ({reason}), 請確認它是 UTF-8 文字檔", name=path.name, reason=reason))
 
 
-def _api_key(values: Mapping[str, str]) -> Secret | None:
-    for name in _KEY_NAMES:
-        key = values.get(name, "").strip()
-        if not key:
-            continue
-        if not (key.isascii() and key.isprintable()) or " " in key:
-            raise SettingsError(f"{name} 含有空白、換行或非英數字元, 請重新複製完整的金鑰")
-        return Secret(key)
-    return None
-
-
-def _models(names: str) -> tuple[str, ...]:
-    return tuple(_model(name.strip(), "GEMINI_FALLBACK_MODELS") for name in names.split(",") if name.strip())
-
-
-def _model(name: str, variable: str = "GEMINI_MODEL") -> str:
-    name = name.removeprefix("models/")
-    if not _MODEL_NAME.fullmatch(name):
-        raise SettingsError(f"{variable} 的值 {name!r} 不對, 請給模型名稱, 例如 {_DEFAULT_MODEL}")
-    return name
-
-
-def _endpoint(text: str) -> Endpoint | None:
-    if not text:
-        return None
-    has_scheme = "://" in text
-    try:
-        parts = urlsplit(text if has_scheme else f"//{text}")
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        raise _bad_endpoint() from None
-    if parts.username is not None:
-        raise SettingsError("GEMINI_API_ENDPOINT 不能含有帳號或密碼")
-    tail = (parts.path not in ("", "/"), parts.query, parts.fragment)
-    # urlsplit drops line breaks and takes any other character for part of a host; a host has few.
-    if not (text.isprintable() and _HOST.fullmatch(host)) or parts.scheme not in ("", "http", "https"):
-        raise _bad_endpoint()
-    if port == 0 or any(tail):
-        raise _bad_endpoint()
-    loopback = _is_loopback(host)
-    if parts.scheme == "http" and not loopback:
-        raise SettingsError("GEMINI_API_ENDPOINT 用 http:// 會讓金鑰以明文傳送, 只有本機位址可以; 請改用 https://")
-    plaintext = parts.scheme == "http" or (not has_scheme and loopback)
-    return Endpoint(host, port or (80 if plaintext else 443), plaintext)
-
-
-def _bad_endpoint() -> SettingsError:
-    return SettingsError("GEMINI_API_ENDPOINT 的格式不對, 請給 主機:埠 或 https://主機:埠")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _api_key(layers: Mapping[Source, Mapping[str, str]]) -> tuple[Secret | None, Source]:
+    """The first name that has a key, wherever it comes from; the second serves where the first is blank."""
+    for name in KEY_NAMES:
+        for source in (Source.ENVIRONMENT, Source.DOTENV):
+            if name not in layers[source]:
+                continue
+            key = layers[source][name].strip()
+            if not key:
+                break
+            if not (key.isascii() and key.isprintable()) or " " in key:
+                raise SettingsError(tr("{name} 含有空白、換行或非英數字元, 請重新複製完整的金鑰", name=name))
+            return Secret(key), source
+    return None, Source.DEFAULT

@@ -44,8 +44,8 @@ class MeasuredModel:
     """A ChatModel that adds every attempt on the next one to scope.trace: attempts, service_seconds, usage.
 
     Stands next to the provider, inside whatever waits or retries, so that service_seconds is the server's time
-    alone. Tells the scope's observer of every attempt (CallStarted). Thread-safe. on_call receives a CallRecord after each attempt, in the thread that made it; what it
-    raises is logged and goes no further.
+    alone. Tells the scope's observer of every attempt (CallStarted). Thread-safe. on_call receives a CallRecord after
+    each attempt, in the thread that made it; what it raises is logged and goes no further.
     """
 
     def __init__(self, model: ChatModel, *, on_call: Callable[[CallRecord], object] | None = None) -> None:

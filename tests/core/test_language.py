@@ -64,3 +64,12 @@ def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(ValueError, match="fr"):
         use_language("fr")
     assert language() == "zh_TW"
+
+
+def test_an_empty_message_stays_empty_in_every_language() -> None:
+    """To gettext the empty message is the catalogue's own header, which nobody wants to read."""
+    use_language("en")
+    try:
+        assert tr("") == ""
+    finally:
+        use_language("zh_TW")
