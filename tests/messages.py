@@ -41,6 +41,7 @@ NAMES: Final = frozenset({"tr", "tr_n", "marked"})
 CHINESE: Final = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 TRANSLATED: Final = tuple(code for code in LANGUAGES if code != "zh_TW")
 _NAMES_OF_LANGUAGES: Final = re.compile("|".join(map(re.escape, LANGUAGES.values())))
+_A_PAGE: Final = 4  # line ends
 _HEADER: Final = (
     ("Language", "en"),
     ("MIME-Version", "1.0"),
@@ -148,7 +149,9 @@ def _form_faults(text: str, form: str, *, may_lack_count: bool) -> Iterator[str]
     if not wanted - may_lack <= given <= wanted:
         yield f"other places than the message: {sorted(given ^ wanted)}"
     is_separator = not re.search(r"\w", text)  # between Chinese words there is no blank, between others there is
-    if not is_separator and (_edges(text) != _edges(form) or text.count("\n") != form.count("\n")):
+    lines = text.count("\n")
+    other_lines = lines < _A_PAGE and lines != form.count("\n")  # a page of help is wrapped as its language needs
+    if not is_separator and (_edges(text) != _edges(form) or other_lines):
         yield "other white space around it, or other lines, than the message"
     if CHINESE.search(_NAMES_OF_LANGUAGES.sub("", form)):
         yield "Chinese characters"

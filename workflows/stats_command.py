@@ -28,7 +28,7 @@ STATS_ABOUT: Final = marked("""\
 
 --json 是一個物件: runs, questions, counts, cached, shared, prompt_tokens, output_tokens, usd, unpriced_runs,
 service_p50, service_p95, service_count, saved_calls, saved_tokens, saved_usd, unpriced_saved, unknown_saved_runs,
-first, last, models {名稱: …}, days {日期: …}
+first, last, models (依名稱), days (依日期)
 結束代碼: 0 完成, 1 讀不了, 2 參數有誤或 HISTORY=off
 """)
 _DAYS: Final = 14
