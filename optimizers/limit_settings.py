@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.errors import StorageError
+from core.language import tr
 from core.limits import Limits
 from optimizers.small_file import replace_file
 
@@ -65,7 +66,10 @@ class LimitSettings:
             failure = type(error).__name__
         else:
             return
-        raise StorageError(f"限額存不到 {self._path} ({failure})", advice="這次執行仍有效; 請檢查資料夾的權限")
+        raise StorageError(
+            tr("限額存不到 {path} ({reason})", path=str(self._path), reason=failure),
+            advice=tr("這次執行仍有效; 請檢查資料夾的權限"),
+        )
 
     def _read(self) -> dict[str, Any] | None:
         """What is in the file; None where it is missing or no JSON object."""

@@ -18,8 +18,8 @@ from tests.servers.replies import Failure, Hang, Raw, Redirect, Reply, bad_key
 KEY = "AIzaSyCANARYofTheTestSuite0123456789abc"
 FORMS = (KEY, KEY[:12], base64.b64encode(KEY.encode()).decode().rstrip("="))
 NAMES = [
-    "python", "packages", "settings", "clock", "state", "config", "cache", "data", "disk", "encoding", "screen",
-    "streams", "key", "sdk", "network", "service",
+    "python", "packages", "settings", "settings_file", "clock", "state", "config", "cache", "data", "disk", "encoding",
+    "language", "screen", "streams", "key", "sdk", "network", "service",
 ]  # fmt: skip
 
 

@@ -175,3 +175,53 @@ def test_streams_of_every_kind_have_a_word(monkeypatch: pytest.MonkeyPatch, tmp_
         closed.close()
         kinds = [doctor_command._kind(each) for each in (terminal, pipe, file, device, closed, io.StringIO(), None)]
     assert kinds == ["終端機", "管線", "檔案", "裝置", "關閉的", "關閉的", "關閉的"]
+
+
+def test_the_settings_file_is_looked_at(tmp_path: Path) -> None:
+    """The person's own, or the one given: how many settings, or what is wrong; it is no error."""
+    assert "還沒有" in found(tmp_path, {})["settings_file"].text
+    file = tmp_path / "config" / "parallel_processing" / "settings.toml"
+    file.parent.mkdir(parents=True, mode=0o700)
+    file.write_text("max_workers = 3\nlanguage = 'zh_TW'\n")
+    file.chmod(0o600)
+    checks = found(tmp_path, {"LANG": "en"})
+    assert checks["settings_file"] == Check("settings_file", CheckState.OK, f"{file} 讀得到, 有 2 項設定")
+    assert checks["language"].text == "正體中文 (由 SCREEN_LANGUAGE 決定)"
+    other = tmp_path / "other.toml"
+    other.write_text(f"api_key = '{KEY}'\n")
+    checks = found(tmp_path, {"MAX_WORKERS": "0"}, file=other)
+    assert checks["settings_file"].state is CheckState.WARNING
+    assert "不能放金鑰" in checks["settings_file"].text
+    assert KEY not in str(checks)
+
+
+def test_flags_count_as_they_do_for_the_program(tmp_path: Path) -> None:
+    """A wrong one is named as it was given."""
+    assert found(tmp_path, {}, flags={"MAX_WORKERS": "0"})["settings"].text.startswith("--workers 的值")
+
+
+@pytest.mark.parametrize(("code", "state"), [("zh_TW.UTF-8", CheckState.OK), ("en_US.UTF-8", CheckState.WARNING)])
+def test_a_language_without_its_catalogue_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, state: CheckState
+) -> None:
+    """The screen is then in the language that the program is written in, which needs none."""
+    monkeypatch.setattr("workflows.doctor_settings.LOCALE", tmp_path)
+    assert found(tmp_path, {"LANG": code})["language"].state is state
+
+
+def test_an_env_file_in_the_program_s_folder_alone_is_told(tmp_path: Path) -> None:
+    """A person starts the program from elsewhere and wonders where the key is."""
+    program = tmp_path / "program"
+    program.mkdir()
+    (program / ".env").write_text(f"GEMINI_API_KEY={KEY}\n")
+    check = found(tmp_path, {}, root=program)["settings"]
+    assert (check.state, check.advice) == (CheckState.WARNING, f"請先執行 cd '{program}'")
+
+
+def test_from_the_menu_there_may_be_no_env_file_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads none is not told of one."""
+    monkeypatch.chdir(tmp_path)
+    doctor = Doctor(Console(stdout=io.StringIO()), {}, dotenv=None, root=tmp_path)
+    checks = {check.name: check for check in doctor.checks()}
+    assert checks["settings"].text == "讀得到 (沒有 .env, 只用環境變數)"
+    assert checks["key"].state is CheckState.WARNING
