@@ -168,6 +168,10 @@ _ALL: Final = (
         marked("畫面的語言; auto 由系統的 LANG 決定"), AUTO, choices=(AUTO, *LANGUAGES), flag="--lang",
     ),
     SettingSpec(
+        "PLAIN_SCREEN", "plain", "plain", Kind.CHOICE, SettingGroup.SCREEN, marked("純文字畫面"),
+        marked("on 沒有動畫, 符號改用文字, 適合螢幕閱讀器; off 一般畫面"), "off", choices=("off", "on"), truth="on",
+    ),
+    SettingSpec(
         "HISTORY", "history", "history", Kind.CHOICE, SettingGroup.HISTORY, marked("歷史紀錄"),
         marked("on 把每次執行存在自己的資料夾, off 不存"), "on", choices=("on", "off"), truth="on",
         flag="--no-history",

@@ -59,6 +59,7 @@ class Settings:
     minute and day are the quota of the key; None: it is learned. fallback_models: what to ask, in this order, where the
     model's quota of the day is used up; fallback_unasked: without asking the person. history: runs are kept.
     cache_store: memory or sqlite, which outlives the program. language: auto, or a key of core.language.LANGUAGES.
+    plain: a screen for a screen reader.
     """
 
     api_key: Secret | None = None
@@ -83,6 +84,7 @@ class Settings:
     offline_seed: int = 0
     offline_faults: str = ""
     language: str = AUTO
+    plain: bool = False
 
     @property
     def offline(self) -> bool:

@@ -102,6 +102,10 @@ class CacheManager:
         """For looking at single entries and pinning them; write by set() and invalidate() alone."""
         return self._store
 
+    def close(self) -> None:
+        """Part from the store's medium; see CacheStore.close()."""
+        self._store.close()
+
     def entries(self) -> list[EntryInfo]:
         """The living entries, as the store lists them; an entry's key may be given to invalidate()."""
         return self._store.entries()

@@ -62,6 +62,9 @@ class CacheStore(Protocol):
     def tally(self) -> StoreTally:
         """The counts, with expired entries already dropped."""
 
+    def close(self) -> None:
+        """Write down what is not yet, and part from the medium. Idempotent; the store may be used again after."""
+
 
 @dataclass(slots=True)
 class _Entry:
@@ -176,6 +179,9 @@ class MemoryStore:
         with self._lock:
             self._sweep(self._clock.now(), len(self._entries))
             return StoreTally(**dataclasses.asdict(self._counts), entries=self._count(), bytes=self._bytes)
+
+    def close(self) -> None:
+        """There is nothing to part from."""
 
     def _count(self) -> int:
         return len(self._entries) + len(self._pinned)

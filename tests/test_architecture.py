@@ -32,7 +32,8 @@ MAY_IMPORT = {
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
 FORBIDDEN_CALLS = {"eval", "exec"}
 HEAVY = {"langgraph", "langchain_core", "google.generativeai", "google.genai", "google.api_core", "grpc", "requests",
-         "prompt_toolkit", "rich", "tenacity", "pygal", "jinja2", "charset_normalizer"}  # fmt: skip
+         "prompt_toolkit", "rich", "tenacity", "pygal", "jinja2", "charset_normalizer", "markdown_it", "tomlkit",
+         "shtab", "opentelemetry"}  # fmt: skip
 OURS = ("GEMINI_", "GOOGLE_API_KEY", "MAX_WORKERS", "QUERY_TIMEOUT", "CACHE_TTL", "OFFLINE_", "NO_COLOR", "HOME")
 CANARY = "canary-5f2c9e-key"
 

@@ -521,10 +521,10 @@ def test_d18_ctrl_c_ends_the_run_and_not_the_program(home: Path) -> None:
 def test_d18_a_second_ctrl_c_leaves(home: Path) -> None:
     """At the menu the first is answered with a hint, the second leaves with 130, without a traceback."""
     with Program(home) as program:
-        program.expect("請選擇 (1-10): ")
+        program.expect("請選擇 (1-11): ")
         program.interrupt()
         program.expect("再按一次 Ctrl-C 離開程式")
-        program.expect("請選擇 (1-10): ")
+        program.expect("請選擇 (1-11): ")
         program.interrupt()
         done = program.finish()
     assert (done.code, done.err) == (130, "")

@@ -25,8 +25,9 @@ MENU = """\
 8. 檢視上次查詢的完整回答
 9. 限額設定
 10. 歷史紀錄
+11. 設定
 """
-PROMPT = "請選擇 (1-10): \n"
+PROMPT = "請選擇 (1-11): \n"
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def sections(out: str) -> list[str]:
 def visit(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """One visit that chooses everything once."""
     home = fresh_home(tmp_path_factory.mktemp("visit"))
-    return run_main(home, "1\n1\n2\n問題一\n問題二\n\n3\n4\n8\n1\n\n5\n3\n０\n11\n\n６\n")
+    return run_main(home, "1\n1\n2\n問題一\n問題二\n\n3\n4\n8\n1\n\n5\n3\n０\n12\n\n６\n")
 
 
 def shown(visit: Finished, number: int) -> str:

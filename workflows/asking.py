@@ -13,6 +13,7 @@ from utils.live_view import LiveView
 from utils.rendering import aggregate_text
 from workflows.engine import Engine
 from workflows.fallback import Fallback, merged
+from workflows.steering import run_controls
 
 __all__ = ["Asking"]
 
@@ -39,14 +40,23 @@ class Asking:
                 _, later, cancelled = self._once([queries[place] for place in places])
                 report = merged(report, places, later)
                 spend += self._engine.last_run or Spend()
-                yield aggregate_text(report, queries, self._engine.cache.get_stats()), report, cancelled
+                yield self._overview(queries, report), report, cancelled
         finally:
             self._engine.history.add(queries[0], queries, report, model=self._engine.settings.served_model, spend=spend)
 
     def _once(self, queries: Sequence[str]) -> tuple[str, RunReport[Answer], bool]:
         scope = Scope()
-        view = LiveView(self._console, limiter=self._engine.limiter_figures)
+        view = LiveView(
+            self._console,
+            limiter=self._engine.limiter_figures,
+            spend=self._engine.spent,
+            controls=run_controls(self._engine, scope.cancel),
+        )
         with view, self._interrupts.during(scope.cancel):
             state = self._engine.ask(list(queries), scope=scope, observer=view.observe)
         self._console.discard_typed()
-        return state["aggregated_response"], state["report"], scope.cancelled
+        return self._overview(queries, state["report"]), state["report"], scope.cancelled
+
+    def _overview(self, queries: Sequence[str], report: RunReport[Answer]) -> str:
+        columns = self._console.width if self._console.is_terminal else None
+        return aggregate_text(report, queries, self._engine.cache.get_stats(), columns=columns)

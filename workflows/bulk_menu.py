@@ -25,6 +25,7 @@ from workflows.bulk_job import BulkJob, bulk_directory
 from workflows.engine import Engine
 from workflows.export_prompt import offer_export
 from workflows.parts import ASK_ABOVE
+from workflows.steering import run_controls
 
 __all__ = ["BulkMenu"]
 
@@ -119,12 +120,13 @@ class BulkMenu:
             return
         title = tr(job.analysis.title)
         self._console.write_line(tr_n("📦 開始批次處理 {count:,} 則文字 ({title})", preview.to_ask, title=title))
-        before = self._engine.ledger.totals()
-
-        def spent() -> str:
-            return money_text((self._engine.ledger.totals() - before).money)
-
-        view = BulkView(self._console, job.progress, money=spent, limiter=self._engine.limiter_figures)
+        view = BulkView(
+            self._console,
+            job.progress,
+            money=lambda: money_text(self._engine.spent().money),
+            limiter=self._engine.limiter_figures,
+            controls=run_controls(self._engine, scope.cancel),
+        )
         with view, self._interrupts.during(scope.cancel):
             end = job.run(scope)
         self._console.discard_typed()

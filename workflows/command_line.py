@@ -8,12 +8,11 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TextIO
 
 from core.errors import OperationCancelledError, ParallelProcessingError, SettingsError, UsageError
 from core.language import marked, tr
-from core.settings import load_settings
+from core.settings import LayeredSettings
 from utils.console import Console, OutputClosed
 from utils.failure_text import failure_text
 from utils.interrupts import Interrupts
@@ -147,15 +146,12 @@ def run_program(
     out: Console,
     notes: Console,
     interrupts: Interrupts,
+    settings: LayeredSettings,
     *,
     environ: Mapping[str, str],
     stdin: TextIO | None,
 ) -> int:
-    """Do the command; returns the exit code. Raises OutputClosed and SettingsError."""
-    if options.command == "doctor":  # it must also work where the settings do not
-        from workflows.doctor_command import doctor_command
-
-        return doctor_command(options, out, environ)
+    """Do the command, which is not the doctor; returns the exit code. Raises OutputClosed and SettingsError."""
     if options.command == "completion":
         from workflows.completion_command import completion_command
 
@@ -165,7 +161,9 @@ def run_program(
         if getattr(options, "quiet", False):
             nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
             progress = Console(stdout=nowhere, environ=environ)
-        engine = Engine(load_settings(environ, dotenv=Path(".env")), on_note=progress.write_line)
+        for problem in settings.problems:
+            progress.write_line(f"⚠️ {problem}")
+        engine = Engine(settings.settings, on_note=progress.write_line, environ=environ)
         stack.callback(engine.close)
         line = CommandLine(engine, out, progress, interrupts, stdin, errors=notes)
         return _guarded(options, notes, interrupts, lambda: run_command(options, line))

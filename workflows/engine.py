@@ -25,7 +25,7 @@ from optimizers.limit_settings import LimitSettings, default_limits_path
 from utils.call_breakdown import CallBreakdown
 from utils.performance_monitor import PerformanceMonitor
 from workflows.model_slot import ModelSlot
-from workflows.parts import open_history, spending_cap
+from workflows.parts import open_cache_store, open_history, spending_cap
 
 if TYPE_CHECKING:
     from optimizers.analyses import Analysis
@@ -65,11 +65,13 @@ class Engine:
         self._on_note = on_note
         self._environ = environ
         self.settings = settings
-        self.cache = CacheManager(default_ttl=settings.cache_ttl, clock=clock)
+        store = open_cache_store(settings, clock, on_note)
+        self.cache = CacheManager(default_ttl=settings.cache_ttl, clock=clock, store=store)
         self.executor = ParallelExecutor(settings.max_workers, clock=clock)
         self.monitor = PerformanceMonitor(clock=clock)
         self.ledger = CostLedger(clock=clock)
         self.last_run: Spend | None = None
+        self._before = Spend()
         self.breakdown = CallBreakdown()
         self.saved_limits = LimitSettings(default_limits_path())
         self._cap = spending_cap(settings, self.ledger)
@@ -185,17 +187,22 @@ class Engine:
         """Around a run: what it cost is in last_run afterwards, and the spending cap counts from here."""
         if self._cap is not None:
             self._cap.start_run()
-        before = self.ledger.totals()
+        self._before = self.ledger.totals()
         try:
             with nullcontext() if self._telemetry is None else self._telemetry.run():
                 yield
         finally:
-            self.last_run = self.ledger.totals() - before
+            self.last_run = self.spent()
+
+    def spent(self) -> Spend:
+        """What the run at hand, or the latest one, has cost so far."""
+        return self.ledger.totals() - self._before
 
     def close(self, *, timeout: float = 0.5) -> None:
         """Part from what is still running within timeout seconds, and from the model's connections."""
         self.executor.close(timeout=timeout)
         self._slot.close()
+        self.cache.close()
         if self._telemetry is not None:
             self._telemetry.close()
 

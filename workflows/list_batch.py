@@ -14,6 +14,7 @@ from utils.live_view import LiveView
 from utils.rendering import batch_table
 from workflows.consent import agrees_to, tell_cost
 from workflows.engine import Engine
+from workflows.steering import run_controls
 
 __all__ = ["ListBatch"]
 
@@ -37,10 +38,17 @@ class ListBatch:
         title = tr(analysis.title)
         self._console.write_line(tr_n("📦 開始批次處理 {count:,} 則文字 ({title})", len(texts), title=title))
         outcomes: dict[int, Outcome[str]] = {}
-        with LiveView(self._console, total=len(texts), limiter=self._engine.limiter_figures) as view:
-            scope = Scope(observer=view.observe)
-            with self._interrupts.during(scope.cancel):
-                outcomes.update(self._engine.analyze(texts, analysis, kept=[], scope=scope))
+        scope = Scope()
+        view = LiveView(
+            self._console,
+            total=len(texts),
+            limiter=self._engine.limiter_figures,
+            spend=self._engine.spent,
+            controls=run_controls(self._engine, scope.cancel),
+        )
+        scope.observer = view.observe
+        with view, self._interrupts.during(scope.cancel):
+            outcomes.update(self._engine.analyze(texts, analysis, kept=[], scope=scope))
         self._console.discard_typed()
         rows = [(texts[index], outcomes[index]) for index in sorted(outcomes)]
         self._console.write_line(batch_table(rows, labels=analysis.labels, width=self._console.width))

@@ -14,6 +14,7 @@ from core.language import find_language, marked, tr
 from utils.console import Console
 from utils.text_width import one_line
 from workflows.exit_codes import USAGE
+from workflows.setting_flags import add_setting_flags
 
 __all__ = ["Parser", "completes_files", "days", "language_asked", "positive"]
 
@@ -74,6 +75,7 @@ class Parser(argparse.ArgumentParser):
         add("--no-color", action="store_true", default=absent, help=tr("不用顏色"))
         add("--lang", metavar="zh_TW|en", type=_language, default=absent, help=tr("畫面的語言 (預設由 LANG 決定)"))
         add("--debug", action="store_true", default=absent, help=tr("發生錯誤時顯示完整的追蹤訊息"))
+        add_setting_flags(self, leave_out={"--lang"}, hidden=" " in self.prog)  # listed once, by the program itself
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The options. A complaint, or what was asked for in place of a command, is written, and SystemExit raised."""

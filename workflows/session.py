@@ -20,6 +20,7 @@ from workflows.consent import agrees_to, tell_cost
 from workflows.engine import Engine
 from workflows.query_sets import query_sets
 from workflows.reading import Reading
+from workflows.settings_store import SettingsStore
 
 __all__ = ["Session"]
 
@@ -33,10 +34,11 @@ class Session:
     KeyboardInterrupt at Ctrl-C outside a run. During a run the first Ctrl-C ends the run and keeps its answers.
     """
 
-    def __init__(self, console: Console, interrupts: Interrupts, engine: Engine) -> None:
+    def __init__(self, console: Console, interrupts: Interrupts, engine: Engine, store: SettingsStore) -> None:
         self._console = console
         self._interrupts = interrupts
         self._engine = engine
+        self._store = store
         self._last: tuple[Sequence[str], RunReport[Answer]] | None = None
         self._told: set[str] = set()
         self._asking = Asking(console, interrupts, engine)
@@ -138,13 +140,19 @@ class Session:
         """9: the limits of the model in use."""
         from workflows.limits_menu import LimitsMenu
 
-        LimitsMenu(self._console, self._engine).show()
+        LimitsMenu(self._console, self._engine, sources=self._store.load().sources).show()
 
     def history(self) -> None:
         """10: the runs of before."""
         from workflows.history_menu import HistoryMenu
 
         HistoryMenu(self._console, self._engine.history, browse=self._browse, ask=self.ask).show()
+
+    def settings(self) -> None:
+        """11: what is set, and where; changed and kept."""
+        from workflows.settings_menu import SettingsMenu
+
+        SettingsMenu(self._console, self._engine, self._store, limits=self.limits).show()
 
     def tell_problem(self) -> None:
         """Say once what the check of the model found, unless the run just shown has said it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -61,9 +61,11 @@ class SettingsStore:
         self.dotenv = dotenv
         self.flags = flags or {}
 
-    def load(self) -> LayeredSettings:
-        """The settings as the next start, with the same flags, would find them. Raises SettingsError."""
-        return load_layers(self.environ, dotenv=self.dotenv, file=self.path, flags=self.flags)
+    def load(self, *, on_language: Callable[[str], object] | None = None) -> LayeredSettings:
+        """The settings as the next start, with the same flags, would find them; see load_layers()."""
+        return load_layers(
+            self.environ, dotenv=self.dotenv, file=self.path, flags=self.flags, on_language=on_language
+        )
 
     @property
     def kept(self) -> Collection[str]:

@@ -14,7 +14,7 @@ from tests.terminal.session import Session
 
 __all__ = ["BROWSE", "MENU", "all_lines", "heading", "is_given_back", "menu"]
 
-MENU = "請選擇 (1-10):"
+MENU = "請選擇 (1-11):"
 BROWSE = "輸入題號看完整回答, r 重問失敗的, e 匯出 (Enter 返回):"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wcwidth import iter_graphemes
 
 from core.errors import ErrorKind, ModelError
 from core.events import (
@@ -35,7 +36,7 @@ from utils.rendering import (
     outcome_line,
     query_sets_text,
 )
-from utils.text_width import cell_width, fit, one_line, pad, preview, wrap_line
+from utils.text_width import cell_width, fit, fit_end, graphemes, one_line, pad, preview, wrap_line
 
 FAMILY = "👨‍👩‍👧‍👦"
 
@@ -177,8 +178,26 @@ def test_the_overview_of_a_mixed_run() -> None:
     )
 
 
+@pytest.mark.parametrize("columns", [20, 60, 80, 200])
+def test_an_overview_for_a_screen(columns: int) -> None:
+    """Previews are cut by cells to three lines of the screen, characters whole, each with its time beside it."""
+    outcomes = report(
+        answered("優點" * 400, 2.5), answered(FAMILY * 400, source=AnswerSource.CACHE), answered("短", 61.0)
+    )
+    text = aggregate_text(outcomes, ["一", "二", "三"], {}, columns=columns)
+    lines = [piece for line in text.split("\n") for piece in wrap_line(line, columns)]
+    assert all(cell_width(line) <= columns for line in lines if not line.startswith(("=", "-")))
+    first, second, third = re.findall("(?:^   │ .*\n)+", "\n".join(lines), re.MULTILINE)
+    assert first.endswith("… [2.50 秒]\n")
+    assert second.endswith("… [快取]\n")
+    assert third == "   │ 短 [61.00 秒]\n"
+    assert max(first.count("\n"), second.count("\n")) <= 3
+    assert set(re.sub(" \\[.*|   │ |\\s|…", "", second).split(FAMILY)) == {""}
+
+
 def test_the_overview_of_nothing() -> None:
     """An empty run is an empty overview and divides by nothing."""
+    assert "⚡" not in aggregate_text(report(answered("x"), wall=0.0), ["q"], {})
     text = aggregate_text(report(wall=0.0), [], {})
     assert text.endswith("✅ 成功: 0/0\n⏱️ 總時間: 0.00 秒\n⏱️ 平均每個查詢: 0.00 秒\n💾 快取命中率: 0.0%")
 
@@ -254,6 +273,27 @@ def test_text_is_fitted_to_columns(text: str, columns: int) -> None:
     assert cell_width(pad("中", columns)) == max(columns, 2)
 
 
+@given(st.text(max_size=50), st.integers(2, 30))
+def test_the_end_of_a_text_is_fitted_to_columns(text: str, columns: int) -> None:
+    """What is cut is the beginning, between characters."""
+    fitted = fit_end(text, columns)
+    assert cell_width(fitted) <= columns
+    assert one_line(text).endswith(fitted.removeprefix("…"))
+    assert fit_end("abc" + FAMILY, 4) == f"…c{FAMILY}"
+
+
+@given(st.text(alphabet=st.characters() | st.sampled_from("中é👨\u200d👩\u0600\u0301"), max_size=80), st.integers(0, 9))
+def test_characters_make_up_the_text(text: str, start: int) -> None:
+    """Whatever the window, they are those of the whole text, and none is wider than a screen."""
+    many = (text + "ab👨\u200d👩") * 30
+    found = list(graphemes(many, start))
+    assert "".join(piece for piece, _ in found) == many[start:]
+    assert all(cells <= 8 for _, cells in found)
+    assert [piece for piece, _ in found] == [
+        part for piece in iter_graphemes(many[start:]) for part in (piece if cell_width(piece) > 8 else [piece])
+    ]
+
+
 def test_a_preview_never_splits_a_character() -> None:
     """The cut falls before a joined emoji that does not fit whole, and short text is untouched."""
     assert preview("ab", 2) == "ab"
@@ -271,6 +311,11 @@ def test_a_wrapped_line_loses_nothing_and_fits(text: str, columns: int) -> None:
     assert all(cell_width(piece) <= columns for piece in [first, *rest])
     assert all(piece.startswith("│ ") for piece in rest)
     assert first + "".join(piece[2:] for piece in rest) == f"│ {text}".expandtabs(8)
+
+
+def test_characters_that_pile_up_are_wrapped_as_well() -> None:
+    """Signs that join what follows them into one character of any width do not push a line over the edge."""
+    assert wrap_line("│ " + "\u0600" * 30, 20) == ["│ " + "\u0600" * 18, "│ " + "\u0600" * 12]
 
 
 def test_long_text_cannot_reach_the_edge_of_the_screen() -> None:

@@ -26,6 +26,7 @@ from workflows.engine import Engine
 from workflows.fallback import Fallback, left_over, merged
 from workflows.loading import Loaded
 from workflows.session import Session
+from workflows.settings_store import SettingsStore
 
 OVER = ModelError(ErrorKind.QUOTA_DAY)
 
@@ -128,7 +129,7 @@ Visiting = Callable[..., Visit]
 
 
 @pytest.fixture
-def visiting(server: LoopbackGemini) -> Iterator[Visiting]:
+def visiting(server: LoopbackGemini, tmp_path: Path) -> Iterator[Visiting]:
     with contextlib.ExitStack() as closing:
 
         def visit(*models: str, auto: bool = True, typed: str | None = None, **more: Any) -> Visit:
@@ -141,7 +142,8 @@ def visiting(server: LoopbackGemini) -> Iterator[Visiting]:
             out = io.StringIO()
             kind, stdin = Console if typed is None else Person, io.StringIO(typed)
             console = kind(stdin=stdin, stdout=out, stderr=io.StringIO(), environ={}, history_path=None)
-            return Visit(Session(console, Interrupts(), engine), engine, out)
+            store = SettingsStore(tmp_path / "settings.toml", environ={})
+            return Visit(Session(console, Interrupts(), engine, store), engine, out)
 
         yield visit
 

@@ -193,11 +193,11 @@ def test_the_model_s_limits_are_set_in_their_own_entry(visit: Visit, engine: Sta
     assert line_of(shown, "每分鐘 tokens (TPM)")[1:] == ["由程式自行學習", "預設"]
 
 
-@pytest.mark.parametrize("typed", ["0", "19", "9999", "x0", "abc", "7x", "-1", "d1", "99999"])
+@pytest.mark.parametrize("typed", ["0", "20", "9999", "x0", "abc", "7x", "-1", "d1", "99999"])
 def test_what_is_no_choice_changes_nothing(visit: Visit, engine: StandInEngine, file: Path, typed: str) -> None:
     """One sentence, and the list again."""
     shown = visit(typed)
-    assert "❌ 無效的選擇" in shown or "❌ 沒有這個編號, 請輸入 1 到 18" in shown
+    assert "❌ 無效的選擇" in shown or "❌ 沒有這個編號, 請輸入 1 到 19" in shown
     assert (engine.applied, file.exists()) == ([], False)
 
 
