@@ -16,6 +16,7 @@ from benchmarks.calls import calls, layers
 from benchmarks.figures import Bar, Result
 from benchmarks.hedging import hedging
 from benchmarks.horizons import horizons
+from benchmarks.live_view import live_view
 from benchmarks.machine import machine_facts
 from benchmarks.memory import memory
 from benchmarks.menu import menu
@@ -42,6 +43,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Bench], Result]]] = {
     "unlimited": unlimited,
     "horizons": horizons,
     "bulk": bulk,
+    "live_view": live_view,
 }
 _BY_NAME_ONLY: Final = ("layers",)  # four minutes, and of use only to who looks for where the time goes
 

@@ -16,6 +16,7 @@ from core.events import (
     RunStarted,
     TaskFinished,
 )
+from core.language import marked, tr, tr_n
 from core.outcome import Outcome, OutcomeKind
 from utils.text_width import fit, one_line, preview
 
@@ -29,21 +30,26 @@ SYMBOLS: Final = {
     OutcomeKind.CANCELLED: "⏹️",
     OutcomeKind.NOT_RUN: "⏭️",
 }
+# Looked up with tr() where it is shown.
 KIND_TITLES: Final = {
-    OutcomeKind.ANSWERED: "成功",
-    OutcomeKind.FAILED: "失敗",
-    OutcomeKind.BLOCKED: "被擋下",
-    OutcomeKind.TIMED_OUT: "逾時",
-    OutcomeKind.CANCELLED: "取消",
-    OutcomeKind.NOT_RUN: "未執行",
+    OutcomeKind.ANSWERED: marked("成功"),
+    OutcomeKind.FAILED: marked("失敗"),
+    OutcomeKind.BLOCKED: marked("被擋下"),
+    OutcomeKind.TIMED_OUT: marked("逾時"),
+    OutcomeKind.CANCELLED: marked("取消"),
+    OutcomeKind.NOT_RUN: marked("未執行"),
 }
-_HEADS: Final = {
-    OutcomeKind.ANSWERED: "✅ 任務完成",
-    OutcomeKind.FAILED: "❌ 任務失敗",
-    OutcomeKind.BLOCKED: "❌ 任務失敗",
-    OutcomeKind.TIMED_OUT: "⏰ 任務逾時",
-    OutcomeKind.CANCELLED: "⏹️ 任務取消",
-    OutcomeKind.NOT_RUN: "⏭️ 任務未執行",
+_FAILED: Final = (marked("❌ 任務失敗: {name}"), marked("❌ 任務失敗: {name} - {reason}"))
+_ANSWERED: Final = marked("✅ 任務完成: {name} ({seconds:.2f} 秒)")
+_TIMED_OUT: Final = marked("⏰ 任務逾時: {name} ({seconds:.2f} 秒)")
+# Without and with a reason.
+_LINES: Final = {
+    OutcomeKind.ANSWERED: (_ANSWERED, _ANSWERED),
+    OutcomeKind.FAILED: _FAILED,
+    OutcomeKind.BLOCKED: _FAILED,
+    OutcomeKind.TIMED_OUT: (_TIMED_OUT, _TIMED_OUT),
+    OutcomeKind.CANCELLED: (marked("⏹️ 任務取消: {name}"), marked("⏹️ 任務取消: {name} - {reason}")),
+    OutcomeKind.NOT_RUN: (marked("⏭️ 任務未執行: {name}"), marked("⏭️ 任務未執行: {name} - {reason}")),
 }
 _NAME_COLUMNS: Final = 50
 _REASON_CHARACTERS: Final = 200
@@ -53,33 +59,45 @@ def event_line(event: Event, *, name: str = "") -> str | None:
     """The line for an event; None where there is nothing to say of it. name is the task's, where known."""
     match event:
         case RunStarted(total=None):
-            return "🚀 開始並行執行任務..."
-        case RunStarted(total=total):
-            return f"🚀 開始並行執行 {total:,} 個任務..."
+            return tr("🚀 開始並行執行任務...")
+        case RunStarted(total=int(total)):
+            return tr_n("🚀 開始並行執行 {count:,} 個任務...", total)
         case TaskFinished(outcome=outcome):
             return outcome_line(outcome)
         case RunFinished(report=report):
-            return f"⏱️ 並行執行完成,耗時: {report.wall_seconds:.2f} 秒"
-        case RetryScheduled(attempt=attempt, kind=kind, delay=delay):
-            whose = f" {fit(name, _NAME_COLUMNS)}" if name else ""
-            return f"🔁 重試{whose}: 第 {attempt} 次失敗 - {ModelError(kind).reason}, {delay:.1f} s 後再試"
+            return tr("⏱️ 並行執行完成,耗時: {seconds:.2f} 秒", seconds=report.wall_seconds)
+        case RetryScheduled():
+            return _retry_line(event, name)
         case QuotaWaiting(delay=delay):
-            return f"⏳ 限流, {math.ceil(delay)} s 後繼續"
+            return tr("⏳ 限流, {seconds} s 後繼續", seconds=math.ceil(delay))
+        case BatchStarted(number=number, total=None):
+            return tr("🔄 處理批次 {number:,}...", number=number)
         case BatchStarted(number=number, total=total):
-            return f"🔄 處理批次 {number:,}{'' if total is None else f'/{total:,}'}..."
+            return tr("🔄 處理批次 {number:,}/{total:,}...", number=number, total=total)
         case BatchFinished(number=number, seconds=seconds):
-            return f"✅ 批次 {number:,} 完成 (耗時: {seconds:.2f}秒)"
+            return tr("✅ 批次 {number:,} 完成 (耗時: {seconds:.2f}秒)", number=number, seconds=seconds)
         case _:
             return None
 
 
+def _retry_line(event: RetryScheduled, name: str) -> str:
+    reason = ModelError(event.kind).reason
+    if not name:
+        return tr(
+            "🔁 重試: 第 {attempt} 次失敗 - {reason}, {delay:.1f} s 後再試",
+            attempt=event.attempt, reason=reason, delay=event.delay,
+        )  # fmt: skip
+    return tr(
+        "🔁 重試 {name}: 第 {attempt} 次失敗 - {reason}, {delay:.1f} s 後再試",
+        name=fit(name, _NAME_COLUMNS), attempt=event.attempt, reason=reason, delay=event.delay,
+    )  # fmt: skip
+
+
 def outcome_line(outcome: Outcome[Any]) -> str:
     """How one task ended, on one line."""
-    line = f"{_HEADS[outcome.kind]}: {fit(outcome.name, _NAME_COLUMNS)}"
-    if outcome.kind in (OutcomeKind.ANSWERED, OutcomeKind.TIMED_OUT):
-        return f"{line} ({outcome.run_seconds:.2f} 秒)"
     reason = reason_text(outcome)
-    return f"{line} - {reason}" if reason else line
+    message = _LINES[outcome.kind][bool(reason)]
+    return tr(message, name=fit(outcome.name, _NAME_COLUMNS), seconds=outcome.run_seconds, reason=reason)
 
 
 def reason_text(outcome: Outcome[Any]) -> str:

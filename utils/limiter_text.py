@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
+from core.language import language, tr
 from core.limits import BreakerState, LimiterStatistics
-from utils.text_width import cell_width, fit
+from utils.fact_rows import fact_rows
 
 __all__ = ["count_text", "limiter_rows", "rate_text", "refused_text"]
 
-_BETWEEN: Final = " · "
-_UNITS: Final = ((1e8, "億"), (1e4, "萬"))
+# How a language abbreviates large numbers is part of it, and no message: the steps differ, not only their names.
+# From which count on, the unit, its name.
+_UNITS: Final[Mapping[str, tuple[tuple[float, float, str], ...]]] = {
+    "zh_TW": ((1e8, 1e8, "億"), (1e4, 1e4, "萬")),
+    "en": ((1e9, 1e9, "B"), (1e6, 1e6, "M"), (1e4, 1e3, "K")),
+}
 
 
 def limiter_rows(statistics: LimiterStatistics, now: float, width: int) -> list[str]:
     """The limiter in rows of at most width cells, what holds everything up first; none while nothing goes on."""
-    rows: list[str] = []
-    for part in _parts(statistics, now):
-        longer = f"{rows[-1]}{_BETWEEN}{part}" if rows else part
-        if rows and cell_width(longer) <= width:
-            rows[-1] = longer
-        else:
-            rows.append(fit(part, width))
-    return rows
+    return fact_rows(_facts(statistics, now), width)
 
 
 def rate_text(statistics: LimiterStatistics) -> str:
@@ -32,9 +31,9 @@ def rate_text(statistics: LimiterStatistics) -> str:
     A learned rate is shown beside a configured one only where it is the lower of the two, and so in force.
     """
     configured, learned = statistics.limits.requests_per_minute, statistics.learned_per_minute
-    known = [] if configured is None else [f"上限 {count_text(configured)}"]
+    known = [] if configured is None else [tr("上限 {count}", count=count_text(configured))]
     if learned is not None and (configured is None or learned < configured):
-        known.append(f"學到的 ~{count_text(learned)}")
+        known.append(tr("學到的 ~{count}", count=count_text(learned)))
     return ", ".join(known)
 
 
@@ -46,8 +45,8 @@ def refused_text(statistics: LimiterStatistics) -> str:
 
 def count_text(count: float) -> str:
     """A count of 0 or more in few characters: 7.5, 9,999, 1.2萬, 25萬, 3億. Three significant digits or more."""
-    for unit, name in _UNITS:
-        if count >= unit * 0.99995:  # what would round up to it
+    for least, unit, name in _UNITS[language()]:
+        if count >= least * 0.99995:  # what would round up to it
             return _short(count / unit) + name
     return _short(count, decimals_below=9.95)
 
@@ -56,29 +55,39 @@ def _short(count: float, *, decimals_below: float = 99.95) -> str:
     return f"{count:.1f}".removesuffix(".0") if count < decimals_below else f"{count:,.0f}"
 
 
-def _parts(statistics: LimiterStatistics, now: float) -> list[str]:
-    parts = _held_up(statistics, now)
-    if not (parts or statistics.in_flight or statistics.waiting or statistics.requests_last_minute):
+def _facts(statistics: LimiterStatistics, now: float) -> list[str]:
+    facts = _held_up(statistics, now)
+    if not (facts or statistics.in_flight or statistics.waiting or statistics.requests_last_minute):
         return []
-    learned = statistics.learned_concurrency
-    parts.append(f"呼叫中 {statistics.in_flight:,}{'' if learned is None else f'/{count_text(learned)}'}")
-    parts.append(_per_minute("請求", statistics.requests_last_minute, rate_text(statistics)))
+    facts.append(_calls(statistics))
+    facts.append(_requests(statistics))
     if statistics.waiting:
-        parts.append(f"等候 {statistics.waiting:,}")
+        facts.append(tr("等候 {count:,}", count=statistics.waiting))
     most_tokens = statistics.limits.tokens_per_minute
     if most_tokens is not None:
-        parts.append(_per_minute("tokens", statistics.tokens_last_minute, f"上限 {count_text(most_tokens)}"))
-    return parts
+        used = count_text(statistics.tokens_last_minute)
+        facts.append(tr("tokens {count}/min (上限 {limit})", count=used, limit=count_text(most_tokens)))
+    return facts
 
 
 def _held_up(statistics: LimiterStatistics, now: float) -> list[str]:
-    parts = []
+    facts = []
     if statistics.gate_until is not None and statistics.gate_until > now:
-        parts.append(f"⏳ 限流, {math.ceil(statistics.gate_until - now):,} s 後繼續")
+        facts.append(tr("⏳ 限流, {seconds:,} s 後繼續", seconds=math.ceil(statistics.gate_until - now)))
     if statistics.breaker is not BreakerState.CLOSED:
-        parts.append("🔌 服務中斷, 試探中")
-    return parts
+        facts.append(tr("🔌 服務中斷, 試探中"))
+    return facts
 
 
-def _per_minute(what: str, count: int, known: str) -> str:
-    return f"{what} {count_text(count)}/min" + (f" ({known})" if known else "")
+def _calls(statistics: LimiterStatistics) -> str:
+    learned = statistics.learned_concurrency
+    if learned is None:
+        return tr("呼叫中 {count:,}", count=statistics.in_flight)
+    return tr("呼叫中 {count:,}/{most}", count=statistics.in_flight, most=count_text(learned))
+
+
+def _requests(statistics: LimiterStatistics) -> str:
+    count, known = count_text(statistics.requests_last_minute), rate_text(statistics)
+    if not known:
+        return tr("請求 {count}/min", count=count)
+    return tr("請求 {count}/min ({known})", count=count, known=known)

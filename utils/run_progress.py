@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
-from core.events import Event, QuotaWaiting, RetryScheduled, RunFinished, RunStarted, TaskFinished, TaskStarted
-from core.outcome import OutcomeKind, RunReport
+from core.events import (
+    BatchFinished,
+    BatchStarted,
+    Event,
+    QuotaWaiting,
+    RetryScheduled,
+    RunFinished,
+    RunStarted,
+    TaskFinished,
+    TaskStarted,
+)
+from core.language import tr
+from core.outcome import Outcome, OutcomeKind, RunReport
 from utils.event_lines import event_line, outcome_line
+from utils.fact_rows import BETWEEN
 
 __all__ = ["MOST_TASKS_LISTED", "RunProgress"]
 
@@ -23,7 +36,7 @@ class RunProgress:
 
     total None: the length is unknown. lines() says what to print for an event: a line for each task in runs of at
     most MOST_TASKS_LISTED; in longer ones the first failures only, so that no run prints more than about a hundred
-    lines. recent are the last finished tasks' lines.
+    lines.
     """
 
     def __init__(self, total: int | None = None) -> None:
@@ -33,7 +46,7 @@ class RunProgress:
         self.in_flight: dict[str, str] = {}
         self.retries = 0
         self.quota_until = -math.inf
-        self.recent: deque[str] = deque(maxlen=_RECENT)
+        self._recent: deque[Outcome[Any]] = deque(maxlen=_RECENT)
         self.report: RunReport[object] | None = None
         self._notices = {"failure": 0, "retry": 0, "quota": 0, "batch": 0}
 
@@ -44,6 +57,15 @@ class RunProgress:
     @property
     def is_small(self) -> bool:
         return self.total is not None and self.total <= MOST_TASKS_LISTED
+
+    @property
+    def recent(self) -> list[str]:
+        """The last finished tasks' lines."""
+        return [outcome_line(outcome) for outcome in self._recent]
+
+    def rate(self, elapsed: float) -> float | None:
+        """Answers a second so far; None while there is none."""
+        return self.answered / elapsed if self.answered and elapsed > 0 else None
 
     def eta(self, elapsed: float) -> float | None:
         """Seconds until the end at the pace so far; None while there is no pace."""
@@ -74,21 +96,31 @@ class RunProgress:
             case RunFinished(report=report):
                 self.report = report
                 return _some(event_line(event))
-            case _:
+            case BatchStarted() | BatchFinished():
                 return self._notice("batch", event_line(event))
+            case _:
+                return []
 
-    def status(self, now: float, elapsed: float, *, quota: bool = True) -> str:
-        """The counts as one line; quota: with the seconds until the quota allows more, where it holds calls back."""
-        parts = [f"✅ {self.answered:,}", f"❌ {self.unanswered:,}", f"進行中 {len(self.in_flight):,}"]
+    def counts(self, now: float, *, waiting: Sequence[str] = (), quota: bool = True) -> list[str]:
+        """How many there are of each kind, as facts; waiting: facts about those in flight.
+
+        quota: with the seconds until the quota allows more, where it holds calls back.
+        """
+        facts = [f"✅ {self.answered:,}", f"❌ {self.unanswered:,}", tr("進行中 {count:,}", count=len(self.in_flight))]
+        facts += waiting
         if self.retries:
-            parts.append(f"重試 {self.retries:,}")
+            facts.append(tr("重試 {count:,}", count=self.retries))
         if quota and self.quota_until > now:
-            parts.append(f"限流 {math.ceil(self.quota_until - now)} s")
-        parts.append(f"{elapsed:.1f} s")
+            facts.append(tr("限流 {seconds} s", seconds=math.ceil(self.quota_until - now)))
+        return facts
+
+    def status(self, now: float, elapsed: float) -> str:
+        """Counts and times as one line."""
+        facts = [*self.counts(now), f"{elapsed:.1f} s"]
         left = self.eta(elapsed)
         if left is not None and left > 0:
-            parts.append(f"剩約 {math.ceil(left):,} s")
-        return " · ".join(parts)
+            facts.append(tr("剩約 {seconds:,} s", seconds=math.ceil(left)))
+        return BETWEEN.join(facts)
 
     def step(self) -> int:
         """Tenths of the run that are done, 0..10."""
@@ -103,18 +135,17 @@ class RunProgress:
             self.unanswered += 1
         if outcome.kind is OutcomeKind.NOT_RUN:  # whatever stopped the run has told why; the overview counts these
             return []
-        line = outcome_line(outcome)
-        self.recent.append(line)
+        self._recent.append(outcome)
         if self.is_small:
-            return [line]
-        return [] if outcome.answered else self._notice("failure", line)
+            return [outcome_line(outcome)]
+        return [] if outcome.answered else self._notice("failure", outcome_line(outcome))
 
     def _notice(self, kind: str, line: str | None) -> list[str]:
         self._notices[kind] += 1
         count = self._notices[kind]
         if line is None or count > _MOST_NOTICES + 1:
             return []
-        return [line] if count <= _MOST_NOTICES else ["… 之後的同類訊息只計數, 不再逐行顯示"]
+        return [line] if count <= _MOST_NOTICES else [tr("… 之後的同類訊息只計數, 不再逐行顯示")]
 
 
 def _some(line: str | None) -> list[str]:

@@ -9,7 +9,7 @@ from core.outcome import Answer, RunReport
 from core.scope import Scope
 from utils.console import Console
 from utils.interrupts import Interrupts
-from utils.live_view import LiveView
+from utils.live_view import ListedTask, LiveView
 from utils.rendering import aggregate_text
 from workflows.engine import Engine
 from workflows.fallback import Fallback, merged
@@ -32,30 +32,33 @@ class Asking:
 
         However it ends, what came of it is in the history, once.
         """
-        text, report, cancelled = self._once(queries)
+        text, report, cancelled = self._once(queries, range(len(queries)))
         spend = self._engine.last_run or Spend()
         try:
             yield text, report, cancelled
             while not cancelled and (places := self._fallback.switch(report)):
-                _, later, cancelled = self._once([queries[place] for place in places])
+                _, later, cancelled = self._once(queries, places)
                 report = merged(report, places, later)
                 spend += self._engine.last_run or Spend()
                 yield self._overview(queries, report), report, cancelled
         finally:
             self._engine.history.add(queries[0], queries, report, model=self._engine.settings.served_model, spend=spend)
 
-    def _once(self, queries: Sequence[str]) -> tuple[str, RunReport[Answer], bool]:
+    def _once(self, queries: Sequence[str], places: Sequence[int]) -> tuple[str, RunReport[Answer], bool]:
+        """Ask those of the queries at the places, which keep the numbers that the person knows them by."""
+        asked = [queries[place] for place in places]
         scope = Scope()
         view = LiveView(
             self._console,
             limiter=self._engine.limiter_figures,
             spend=self._engine.spent,
             controls=run_controls(self._engine, scope.cancel),
+            tasks=[ListedTask(place + 1, f"query_{i}", queries[place]) for i, place in enumerate(places)],
         )
         with view, self._interrupts.during(scope.cancel):
-            state = self._engine.ask(list(queries), scope=scope, observer=view.observe)
+            state = self._engine.ask(asked, scope=scope, observer=view.observe)
         self._console.discard_typed()
-        return self._overview(queries, state["report"]), state["report"], scope.cancelled
+        return self._overview(asked, state["report"]), state["report"], scope.cancelled
 
     def _overview(self, queries: Sequence[str], report: RunReport[Answer]) -> str:
         columns = self._console.width if self._console.is_terminal else None

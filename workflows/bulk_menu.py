@@ -24,6 +24,7 @@ from utils.text_source import SourceOptions, TextSource
 from workflows.bulk_job import BulkJob, bulk_directory
 from workflows.engine import Engine
 from workflows.export_prompt import offer_export
+from workflows.housekeeping import tidy_up
 from workflows.parts import ASK_ABOVE
 from workflows.steering import run_controls
 
@@ -79,6 +80,7 @@ class BulkMenu:
         self._engine.wait_until_loaded()
         with BulkJob(self._engine, source, analysis, on_note=self._console.write_line) as job:
             self._run(job)
+        tidy_up(bulk_directory(), on_note=self._console.write_line)
 
     def _go_on(self, spec: BatchSpec) -> None:
         options = SourceOptions(**json.loads(spec.reader))

@@ -12,7 +12,7 @@ import pytest
 from core.bulk import BulkProgress
 from tests.fakes import FakeClock
 from tests.utils.limiter_figures import figures
-from tests.utils.test_live_view import Terminal
+from tests.utils.test_live_view import Person, Terminal, WatchedTerminal
 from utils.bulk_view import BulkView
 from utils.console import Console, OutputClosed
 from utils.redraw import RedrawnBlock
@@ -141,3 +141,32 @@ def test_a_closed_output_ends_the_drawing_and_nothing_else() -> None:
         view._beat._thread.join(20)
     assert not view._beat._thread.is_alive()
     assert issubclass(OutputClosed, Exception)
+
+
+def test_keys_steer_a_bulk_run_too() -> None:
+    """Pause, and the end; there is no key to cancel one, and what was pasted is said to be lost."""
+    person, out = Person(), WatchedTerminal()
+    console = Console(stdin=person.stdin, stdout=out, environ={"TERM": "xterm", "NO_COLOR": "1"})
+    try:
+        with BulkView(console, BulkProgress, controls=person.controls()):
+            out.await_text("p 暫停 · +/- 工作數 5 · q 停止並保留 · ? 說明")
+            person.types("p")
+            out.await_text("已暫停 · p 繼續")
+            person.types("q")
+            assert person.stopped.wait(20)
+            out.await_text("停止中, 已完成的會保留")
+            person.types("q\rq\r")
+            out.await_text("貼上的內容沒有採用")
+        assert len(out.lines()) == 1
+        assert not person.paused
+    finally:
+        person.close()
+
+
+def test_a_plain_output_can_be_told_something_too() -> None:
+    """A line like any other."""
+    out = io.StringIO()
+    view = BulkView(Console(stdout=out, environ={}), BulkProgress)
+    view.say("一行")
+    view._draw()
+    assert out.getvalue() == "一行\n"

@@ -125,3 +125,12 @@ def test_a_short_count_is_within_six_percent(count: float) -> None:
     text = count_text(count)
     number = float(text.rstrip("萬億").replace(",", "")) * {"萬": 1e4, "億": 1e8}.get(text[-1], 1.0)
     assert number == pytest.approx(count, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(7.5, "7.5"), (9_999, "9,999"), (12_345, "12.3K"), (1.2e6, "1.2M"), (3e9, "3B")]
+)
+def test_counts_are_short_in_english_too(count: float, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands and millions, from where Chinese has its own unit."""
+    monkeypatch.setattr("utils.limiter_text.language", lambda: "en")
+    assert count_text(count) == text

@@ -7,20 +7,34 @@ import math
 import os
 import threading
 import time
+import tty
+from collections.abc import Iterator
 from typing import Any
 
 import pyte
 import pytest
 
+from core.cost import Spend
 from core.errors import ErrorKind
-from core.events import BatchStarted, QuotaWaiting, RetryScheduled, RunFinished, RunStarted, TaskFinished, TaskStarted
+from core.events import (
+    BatchStarted,
+    CallStarted,
+    QuotaWaiting,
+    RetryScheduled,
+    RunFinished,
+    RunStarted,
+    TaskFinished,
+    TaskQueued,
+    TaskStarted,
+)
 from core.limits import BreakerState, LimiterStatistics
 from core.outcome import MISSING, Outcome, OutcomeKind, RunReport
 from tests.fakes import FakeClock
 from tests.utils.limiter_figures import figures
 from utils.console import Console, OutputClosed
-from utils.live_view import LiveView
+from utils.live_view import ListedTask, LiveView, RunControls
 from utils.run_progress import MOST_TASKS_LISTED, RunProgress
+from utils.text_width import cell_width
 
 
 def outcome(
@@ -112,6 +126,7 @@ def test_the_counts_of_a_run_under_way() -> None:
     """Answered, unanswered, in flight, retries, quota and the time left at the pace so far."""
     progress = RunProgress(10)
     assert progress.eta(1.0) is None
+    assert progress.rate(1.0) is None
     for number in range(4):
         progress.lines(TaskStarted(f"t{number}", f"n{number}", 0.0))
     progress.lines(RetryScheduled("t3", 1, ErrorKind.RESET, 0.5))
@@ -120,6 +135,7 @@ def test_the_counts_of_a_run_under_way() -> None:
         progress.lines(event)
     assert progress.status(100.0, 6.0) == "✅ 2 · ❌ 1 · 進行中 1 · 重試 1 · 限流 13 s · 6.0 s · 剩約 14 s"
     assert progress.step() == 3
+    assert progress.rate(6.0) == 2 / 6.0
     assert list(progress.recent) == [
         "✅ 任務完成: t0 (2.00 秒)",
         "✅ 任務完成: t1 (2.00 秒)",
@@ -131,6 +147,9 @@ def test_the_counts_of_a_run_under_way() -> None:
 def test_batches_are_told_up_to_a_bound() -> None:
     """Batch lines come one by one, then only their count goes on."""
     progress = RunProgress(5)
+    for number in range(100):  # which have no lines, and take none from the batches
+        assert progress.lines(TaskQueued(f"t{number}", "n", 0.0)) == []
+        assert progress.lines(CallStarted(f"t{number}", 1, 0.0)) == []
     lines = [line for number in range(100) for line in progress.lines(BatchStarted(number + 1, 100))]
     assert lines[0] == "🔄 處理批次 1/100..."
     assert len(lines) == 21
@@ -348,7 +367,8 @@ def test_the_limiters_rows_fit_the_screen_and_leave_nothing_behind(columns: int)
         pyte.Stream(screen).feed(out.getvalue().replace("\n", "\r\n"))
         view.observe(TaskFinished(outcome("a")))
     shown = [line.rstrip() for line in screen.display if line.strip()]
-    assert len(shown) == {20: 6, 60: 4, 200: 3}[columns], shown
+    assert len(shown) == {20: 8, 60: 4, 200: 3}[columns], shown
+    assert max(map(cell_width, shown)) <= columns
     assert out.lines(columns) == []
 
 
@@ -360,3 +380,171 @@ def test_a_plain_screen_does_not_ask_the_limiter() -> None:
         view.observe(TaskFinished(outcome("a")))
     assert (asked, math.isinf(view.progress.quota_until)) == ([], True)
     assert "呼叫中" not in out.getvalue()
+
+
+# ---- rows, costs and keys --------------------------------------------------------------------------------------------
+
+
+def block(out: Terminal, columns: int, rows: int = 24) -> list[str]:
+    """What a terminal that can show so many rows would show of it now."""
+    screen = pyte.Screen(columns, rows)
+    pyte.Stream(screen).feed(out.getvalue().replace("\n", "\r\n"))
+    return [line.rstrip() for line in screen.display if line.strip()]
+
+
+def test_a_small_run_has_a_row_for_each_open_task() -> None:
+    """What was started before what is queued, under their numbers, and nothing of it left afterwards."""
+    clock = FakeClock()
+    console, out = watched(60)
+    known = [ListedTask(7, "b", "第七題"), ListedTask(9, "a", "問題九")]
+    with LiveView(console, clock=clock, total=2, tasks=known) as view:
+        view.observe(TaskStarted("a", "問題九", 998.0))
+        out.await_text("進行中 1")
+        assert block(out, 60) == [
+            " 9  詢問中               2.0 s  第 1 次  問題九",
+            " 7  排隊                                 第七題",
+            "─" * 56 + " 0/2",
+            "✅ 0 · ❌ 0 · 進行中 1 · 0.0 s",
+        ]
+        view.observe(TaskFinished(outcome("a", name="問題九")))
+        out.await_text("✅ 1")
+    assert out.lines(60) == ["✅ 任務完成: 問題九 (2.00 秒)"]
+
+
+def test_a_large_run_shows_how_many_wait_and_the_slowest() -> None:
+    """Counts instead of rows, and rows only for what was started first and takes long."""
+    console, out = watched(100)
+    with LiveView(console, clock=FakeClock(), total=1000) as view:
+        for number in range(6):
+            view.observe(TaskStarted(f"t{number}", f"n{number}", 990.0))
+        view.observe(RetryScheduled("t1", 1, ErrorKind.RESET, 30.0))
+        view.observe(QuotaWaiting("t2", 1012.0, 12.0))
+        out.await_text("進行中 6 · 等限額 1 · 等重試 1 · 排隊 994 · 重試 1 · 限流 12 s")
+        rows = [line for line in block(out, 100) if "第 " in line and "次  " in line]
+        assert [row.split()[-1] for row in rows] == ["n0", "n1", "n2"]
+
+
+def test_what_a_run_has_cost_so_far() -> None:
+    """Tokens and money, once there are any; tokens alone where the model has no price; nothing where it fails."""
+    for spend, shown, missing in (
+        (lambda: Spend(prompt_tokens=1200, answer_tokens=34), "1,234 tokens · US$0.00", None),
+        (lambda: Spend(prompt_tokens=1, unpriced_calls=1), "1 tokens", "US$"),
+        (lambda: Spend(calls=1), "進行中 0 · 0.0 s", "tokens"),
+        (lambda: None, "進行中 0 · 0.0 s", "tokens"),
+        (lambda: 1 // 0, "進行中 0 · 0.0 s", "tokens"),
+    ):
+        console, out = watched()
+        with LiveView(console, clock=FakeClock(), spend=spend):  # type: ignore[arg-type]  # one of them is broken
+            out.await_text(shown)
+        assert missing is None or missing not in out.getvalue()
+
+
+def test_answers_a_second() -> None:
+    """The rate so far stands beside the time that is left."""
+    clock = FakeClock()
+    console, out = watched()
+    with LiveView(console, clock=clock, total=10) as view:
+        clock.advance(4.0)
+        for event in finish(2):
+            view.observe(event)
+        out.await_text("4.0 s · 0.5 題/s · 剩約 16 s")
+
+
+class Person:
+    """A keyboard, and a run that notes what is done to it."""
+
+    def __init__(self) -> None:
+        self.ours, its = os.openpty()
+        tty.setraw(its)
+        self.stdin = open(its, encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self.paused = False
+        self.done: list[str] = []
+        self.stopped = threading.Event()
+
+    def controls(self) -> RunControls:
+        return RunControls(
+            pause=lambda: setattr(self, "paused", True), resume=lambda: setattr(self, "paused", False),
+            is_paused=lambda: self.paused, workers=lambda: 5, resize=lambda count: self.done.append(f"resize {count}"),
+            cancel_task=self.refuse_to_cancel, stop=self.stopped.set,
+        )  # fmt: skip
+
+    def refuse_to_cancel(self, task_id: str) -> bool:
+        self.done.append(task_id)
+        return False
+
+    def types(self, keys: str) -> None:
+        os.write(self.ours, keys.encode())
+
+    def close(self) -> None:
+        os.close(self.ours)
+        self.stdin.close()
+
+
+@pytest.fixture
+def person() -> Iterator[Person]:
+    person = Person()
+    yield person
+    person.close()
+
+
+def facing(person: Person, environ: dict[str, str]) -> tuple[Console, WatchedTerminal]:
+    out = WatchedTerminal()
+    return Console(stdin=person.stdin, stdout=out, environ={"NO_COLOR": "1", **environ}), out
+
+
+def test_keys_steer_the_run(person: Person) -> None:
+    """Pause, workers, one cancelled and the end, each seen on the screen; a pause does not outlive the run."""
+    console, out = facing(person, {"TERM": "xterm"})
+    with LiveView(console, total=3, controls=person.controls()) as view:
+        view.observe(TaskStarted("first", "n", 0.0))
+        out.await_text("p 暫停 · +/- 工作數 5 · c 取消一題 · q 停止並保留")
+        person.types("p")
+        out.await_text("已暫停 · p 繼續")
+        person.types("c")
+        out.await_text("取消第幾個? ▏ (Enter")
+        person.types("１")
+        out.await_text("取消第幾個? 1▏")
+        person.types("\r")
+        out.await_text("第 1 個不在進行中, 也不在排隊")
+        person.types("q")
+        assert person.stopped.wait(20)
+        out.await_text("停止中, 已完成的會保留")
+    assert (person.done, person.paused) == (["first"], False)
+    assert out.lines() == ["第 1 個不在進行中, 也不在排隊"]
+    person.types("p")
+    assert os.read(person.stdin.fileno(), 10) == b"p", "a key after the run is not the run's"
+
+
+def test_a_pause_has_no_pace(person: Person) -> None:
+    """The time that is left is not told while nothing begins."""
+    clock = FakeClock()
+    console, out = facing(person, {"TERM": "xterm"})
+    with LiveView(console, clock=clock, total=10, controls=person.controls()) as view:
+        clock.advance(4.0)
+        for event in finish(2):
+            view.observe(event)
+        out.await_text("0.5 題/s · 剩約 16 s")
+        person.types("p")
+        out.await_text("已暫停")
+        assert "剩約" not in "\n".join(block(out, 80))
+
+
+def test_a_dumb_terminal_takes_no_keys(person: Person) -> None:
+    """Where nothing can be shown of it, nothing is done."""
+    console, out = facing(person, {"TERM": "dumb"})
+    with LiveView(console, total=3, controls=person.controls()):
+        assert not any(thread.name == "run-keys" for thread in threading.enumerate())
+    assert "暫停" not in out.getvalue()
+
+
+def test_the_keyboard_is_let_go_when_the_output_closes(person: Person) -> None:
+    """The run goes on without a screen, and its end is as ever."""
+
+    class Gone(Terminal):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    console = Console(stdin=person.stdin, stdout=Gone(), environ={"TERM": "xterm"})
+    with LiveView(console, controls=person.controls()):
+        pass
+    assert not any(thread.name in ("run-keys", "live-view") for thread in threading.enumerate())

@@ -1,0 +1,42 @@
+"""A run's controls on the keyboard, where there is one to itself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from utils.console import Console
+from utils.run_keys import RunControls, RunKeys
+
+__all__ = ["keys_for", "listening"]
+
+
+def keys_for(
+    console: Console,
+    controls: RunControls | None,
+    *,
+    say: Callable[[str], object],
+    changed: Callable[[], object],
+    find_task: Callable[[int], str | None] | None = None,
+) -> RunKeys | None:
+    """The keys of a run; None where there is nothing to control, no keyboard, or no way to show what they did."""
+    if controls is None or console.keyboard_fd is None or not console.draws:
+        return None
+    cursor = "▏" if console.is_unicode else "_"
+    return RunKeys(controls, say=say, changed=changed, find_task=find_task, cursor=cursor)
+
+
+@contextlib.contextmanager
+def listening(console: Console, keys: RunKeys | None) -> Iterator[None]:
+    """Inside, the keyboard is the run's."""
+    fd = console.keyboard_fd
+    if keys is None or fd is None:
+        yield
+        return
+    from utils.key_thread import KeyThread  # needs a system that has terminals
+
+    try:
+        with KeyThread(fd, keys=keys.press, pasted=keys.refuse):
+            yield
+    finally:
+        keys.close()
