@@ -547,6 +547,8 @@ def test_d19_a_paste_is_never_a_command(home: Path) -> None:
         session.enter()
         session.wait_for_prompt("5>")
         session.enter()
+        session.expect("q 取消:")
+        session.enter()
         session.wait_for_prompt(BROWSE)
         assert "✅ 成功: 4/4" in all_lines(session)
         session.enter("4")

@@ -109,6 +109,8 @@ def test_a_person_is_offered_another_model(home: Path, server: LoopbackGemini, s
         session.enter()
         session.wait_for_prompt("7>")
         session.enter()
+        session.expect("q 取消:")
+        session.enter()
         session.wait_for_prompt("今日配額用完, 要改用 gemini-2.5-flash-lite 問剩下的 4 個問題嗎? (y/N):")
         session.enter(said)
         session.wait_for_prompt(BROWSE)

@@ -67,6 +67,7 @@ class BulkView:
         with contextlib.ExitStack() as parts:
             parts.enter_context(self._beat)
             parts.enter_context(listening(self._console, self._keys))
+            parts.enter_context(self._console.lines_go_to(self.say))
             self._parts = parts.pop_all()
         return self
 

@@ -7,23 +7,27 @@ import functools
 import os
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TextIO
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO, cast
 
+from core.language import tr_n
 from core.outcome import MISSING, Missing
 from utils.line_input import Entry, EntryReader, Pasted, PipeReader, QuerySet, collect_queries
 from utils.neutralise import json_line, neutralise
 from utils.output_stream import OutputClosed, OutputStream, is_terminal
+from utils.screen_traits import ScreenTraits
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
+    from utils.query_desk import QueryDesk
+    from utils.terminal_prompt import TerminalPrompt
+
 __all__ = ["MOST_QUERIES", "Console", "OutputClosed", "write_line"]
 
 MOST_QUERIES: Final = 100_000
-_NARROWEST: Final = 20
 _YES: Final = frozenset({"y", "yes", "是", "好"})
 _MODES_OFF: Final = "\x1b[?2004l\x1b[?25h"
 
@@ -46,14 +50,18 @@ class Console:
         stderr: TextIO | None = None,
         environ: Mapping[str, str] | None = None,
         history_path: Path | Missing | None = MISSING,
+        plain: bool = False,
+        colour: bool | None = None,
     ) -> None:
         self._given_stdin = stdin
-        self._out = OutputStream(lambda: stdout or sys.stdout)
-        self._err = OutputStream(lambda: stderr or sys.stderr)
+        self._out = OutputStream(lambda: stdout or sys.stdout, plain=plain)
+        self._err = OutputStream(lambda: stderr or sys.stderr, plain=plain)
         self._environ = environ
+        self._traits = ScreenTraits(self._out, lambda: self._variables, plain=plain, colour=colour)
         self._history_path = history_path
         self._reader: EntryReader | None = None
         self._keyboard = contextlib.ExitStack()
+        self._show: Callable[[str], object] | None = None
 
     def __enter__(self) -> Self:
         fd = self.keyboard_fd
@@ -84,8 +92,13 @@ class Console:
 
     @property
     def draws(self) -> bool:
-        """True where parts of the screen can be drawn again: on a terminal that is not a dumb one."""
-        return self.is_terminal and self._variable("TERM") not in ("", "dumb", "unknown")
+        """True where parts of the screen can be drawn again: on a terminal that is not a dumb one, nor plain."""
+        return self._traits.draws
+
+    @property
+    def is_plain(self) -> bool:
+        """True where the screen is one for a screen reader."""
+        return self._traits.plain
 
     @property
     def is_unicode(self) -> bool:
@@ -94,12 +107,12 @@ class Console:
 
     @property
     def has_colour(self) -> bool:
-        return self.draws and not self._variable("NO_COLOR")
+        return self._traits.has_colour
 
     @property
     def width(self) -> int:
         """Columns of the screen, at least 20; 80 where there is none."""
-        return max(self._size()[0], _NARROWEST)
+        return self._traits.width
 
     def encoding_safe(self, text: str) -> str:
         """The text in characters that the output's encoding has."""
@@ -118,7 +131,10 @@ class Console:
 
     def write_line(self, text: str = "") -> None:
         """Write text, which may have several lines, and end the line; on a terminal long lines go on indented."""
-        self._out.write(self.fitted(text) + "\n")
+        if self._show is not None:
+            self._show(text)
+        else:
+            self._out.write(self.fitted(text) + "\n")
 
     def write_block(self, text: str) -> None:
         """Write text that may already end its last line."""
@@ -136,8 +152,23 @@ class Console:
 
         Never raises: where stderr is closed the note is lost.
         """
+        if self._show is not None and self._err.is_terminal:
+            self._show(text)
+            return
         with contextlib.suppress(OutputClosed):
             self._err.write(text + "\n")
+
+    @contextlib.contextmanager
+    def lines_go_to(self, show: Callable[[str], object]) -> Iterator[None]:
+        """While part of the screen is drawn again and again: lines and notes go to who draws it, not into the middle.
+
+        show is called by whoever writes, in any thread. Where nothing can be drawn again it changes nothing.
+        """
+        self._show = show if self.draws else None
+        try:
+            yield
+        finally:
+            self._show = None
 
     def prepare(self) -> None:
         """Load what asking needs, so that the first prompt comes at once."""
@@ -149,7 +180,7 @@ class Console:
         Raises EOFError at the end of the input (Ctrl-D) and KeyboardInterrupt at Ctrl-C.
         """
         while isinstance(entry := self.ask_choice(prompt), Pasted):
-            self.write_line(f"⚠️ 這裡只要一行, 貼上的 {len(entry.queries):,} 行沒有採用")
+            self.write_line(tr_n("⚠️ 這裡只要一行, 貼上的 {count:,} 行沒有採用", len(entry.queries)))
         return entry.text
 
     def ask_plain(self, prompt: str) -> str:
@@ -179,10 +210,36 @@ class Console:
         abandon = reader.abandon if isinstance(reader, PipeReader) else None
         found = collect_queries(self._read_query, most=most, abandon=abandon)
         if found.left_out is None:
-            self.note(f"一次最多 {most:,} 個問題, 其餘的輸入沒有讀取")
+            self.note(tr_n("一次最多 {count:,} 個問題, 其餘的輸入沒有讀取", most))
         elif found.left_out:
-            self.note(f"一次最多 {most:,} 個問題, 後面的 {found.left_out:,} 個沒有採用")
+            self.note(tr_n("一次最多 {most:,} 個問題, 後面的 {count:,} 個沒有採用", found.left_out, most=most))
         return found
+
+    def ask_query(self, number: int) -> Entry:
+        """One entry of a query set; number is that of the question asked for.
+
+        Raises EOFError at the end of the input (Ctrl-D) and KeyboardInterrupt at Ctrl-C, after which what was typed
+        is in the history.
+        """
+        return self._read(f"{number:,}> ", queries=True)
+
+    def tell_received(self, count: int) -> None:
+        """Say how many questions a paste brought, and what to do next."""
+        self.write_line(tr_n("已收到 {count:,} 個問題; 再按一次 Enter 開始, 或繼續輸入", count))
+
+    def query_desk(self) -> QueryDesk | None:
+        """Where a query set can be edited; None where the screen cannot be drawn on, or nobody can be asked."""
+        if self.keyboard_fd is None or not self._draws_prompt(self._entry_reader):
+            return None
+        from utils.query_desk import QueryDesk
+
+        return QueryDesk(
+            cast("TerminalPrompt", self._entry_reader),
+            self._out,
+            self._variables,
+            keyboard_fd=self.keyboard_fd,
+            colour=self.has_colour,
+        )
 
     def discard_typed(self) -> None:
         """Forget what was typed while nobody asked: after a run, so that nothing of it becomes a menu choice."""
@@ -218,23 +275,14 @@ class Console:
             self._reader = self._make_reader()
         return self._reader
 
-    def _variable(self, name: str) -> str:
-        return (os.environ if self._environ is None else self._environ).get(name, "")
-
-    def _size(self) -> tuple[int, int]:
-        stream = self._out.stream
-        with contextlib.suppress(OSError, ValueError):  # no terminal, or closed
-            if stream is not None:
-                columns, rows = os.get_terminal_size(stream.fileno())
-                if columns and rows:
-                    return columns, rows
-        columns_text = self._variable("COLUMNS")
-        return (int(columns_text) if columns_text.isdecimal() else 80), 24
+    @property
+    def _variables(self) -> Mapping[str, str]:
+        return os.environ if self._environ is None else self._environ
 
     def _read_query(self, number: int) -> Entry:
-        entry = self._read(f"{number:,}> ", queries=True)
+        entry = self.ask_query(number)
         if isinstance(entry, Pasted) and not entry.last:
-            self.write_line(f"已收到 {len(entry.queries):,} 個問題; 再按一次 Enter 開始, 或繼續輸入")
+            self.tell_received(len(entry.queries))
         return entry
 
     def _read(self, prompt: str, *, queries: bool) -> Entry:
@@ -260,7 +308,7 @@ class Console:
             from utils.terminal_prompt import TerminalPrompt
 
             return TerminalPrompt(
-                stdin, stdout, size=self._size, history_path=self._find_history_path(), note=self.note
+                stdin, stdout, size=self._traits.size, history_path=self._find_history_path(), note=self.note
             )
         from utils.plain_terminal import PlainTerminal
 

@@ -18,10 +18,14 @@ _LINE_END: Final = re.compile("\r\n|\n|\r")
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """One line that the person ended with Enter. last is True where the key was Ctrl-D instead."""
+    """One line that the person ended with Enter. last is True where the key was Ctrl-D instead.
+
+    pasted: it begins with what was pasted, as far as the terminal's editor can tell.
+    """
 
     text: str
     last: bool = False
+    pasted: bool = False
 
     @property
     def choice(self) -> str:
@@ -66,13 +70,13 @@ class EntryReader(Protocol):
         """
 
 
-def entry_of(text: str, *, last: bool = False) -> Entry:
-    """What an edited text is: Typed if it has at most one line with anything on it, else Pasted."""
+def entry_of(text: str, *, last: bool = False, pasted: bool = False) -> Entry:
+    """What an edited text is: Typed if it has at most one line with anything on it, else Pasted. pasted: see Typed."""
     lines = _LINE_END.split(text)
     filled = [line for line in lines if line.strip()]
     if len(filled) > 1:
         return Pasted(tuple(lines), last)
-    return Typed(filled[0] if filled else "", last)
+    return Typed(filled[0] if filled else "", last, pasted)
 
 
 def collect_queries(

@@ -91,6 +91,7 @@ class LiveView:
         with contextlib.ExitStack() as parts:
             parts.enter_context(self._beat)
             parts.enter_context(listening(self._console, self._keys))
+            parts.enter_context(self._console.lines_go_to(self.say))
             self._parts = parts.pop_all()
         return self
 

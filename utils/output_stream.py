@@ -20,7 +20,13 @@ _PLAIN: Final = {
     "👋": "", "💡": "i:", "🔌": "[!]", "│": "|", "─": "-", "━": "=", "└": "+", "…": "...", "→": "->", "×": "x",
     "÷": "/", "·": "-", "—": "-",
     "≤": "<=", "〔": "[", "〕": "]", "（": "(", "）": ")", "，": ",", "：": ":", "\ufe0f": "", "\u200d": "",
+    "🗂": "[=]", "💰": "$", "📄": "[f]", "🔬": "[=]", "🎉": "", "🛑": "[!]", "⏸": "[=]", "📋": "[=]", "📐": "~",
+    "📶": "[=]", "📬": "[+]", "🔀": "[~]", "🤖": "", "🔎": "[?]", "🕒": "[t]", "├": "+", "┼": "+", "┤": "+", "┬": "+",
+    "┴": "+", "┌": "+", "┐": "+", "┘": "+", "█": "#", "▏": "|", "░": ".", "▒": ":", "▓": "%", "▁": "_", "▂": "_",
+    "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#", "●": "*", "○": "o", "•": "*", "←": "<-", "↑": "^", "↓": "v",
 }  # fmt: skip
+# Punctuation is read aloud as it should be, so the plain mode leaves it alone.
+_SPOKEN: Final = {ord(symbol): plain for symbol, plain in _PLAIN.items() if symbol not in "〔〕（），：…·—\u200d"}
 
 
 class OutputClosed(Exception):
@@ -38,12 +44,13 @@ class OutputClosed(Exception):
 class OutputStream:
     """Text out, neutralised and in characters that the stream's encoding has. Thread-safe.
 
-    find gives the stream at each use (None: there is none). Once a write has failed, every further one raises
-    OutputClosed as the first did.
+    find gives the stream at each use (None: there is none). plain: our symbols are written as plain ones whatever the
+    encoding has, for screen readers. Once a write has failed, every further one raises OutputClosed as the first did.
     """
 
-    def __init__(self, find: Callable[[], TextIO | None]) -> None:
+    def __init__(self, find: Callable[[], TextIO | None], *, plain: bool = False) -> None:
         self._find = find
+        self._plain = plain
         self._closed: OutputClosed | None = None
         # Guards the order of writes; held while one piece of text goes out.
         self._lock = threading.RLock()
@@ -62,13 +69,15 @@ class OutputStream:
 
     @property
     def is_unicode(self) -> bool:
-        """True where every character can be written."""
-        return self.encoding.lower().startswith("utf")
+        """True where every character can be written, and is to be."""
+        return not self._plain and self.encoding.lower().startswith("utf")
 
     def encodable(self, text: str) -> str:
         """The text with plain symbols, or escapes, for what the encoding lacks."""
         if text.isascii() or self.is_unicode:
             return text
+        if self._plain:
+            text = text.translate(_SPOKEN)
         try:
             text.encode(self.encoding)
         except UnicodeEncodeError:

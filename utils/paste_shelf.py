@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from core.language import tr_n
+
 __all__ = ["PasteShelf"]
 
 _FIRST: Final = 0x10F000
@@ -43,4 +45,5 @@ class PasteShelf:
         text = self._texts.get(character)
         if text is None:
             return None
-        return f"〔貼上 {text.rstrip(chr(10)).count(chr(10)) + 1:,} 行, {len(text):,} 字〕"
+        lines = text.rstrip("\n").count("\n") + 1
+        return tr_n("〔貼上 {count:,} 行, {characters:,} 字〕", lines, characters=len(text))

@@ -13,9 +13,10 @@ from utils.key_bursts import BurstReader, Keys, Token
 from utils.line_input import Entry, entry_of
 from utils.neutralise import neutralise
 from utils.paste_shelf import PasteShelf
+from utils.text_decoding import typed_bytes_note
 from utils.text_width import cell_width
 
-__all__ = ["PlainTerminal", "raw_keyboard"]
+__all__ = ["PlainTerminal", "cooked_keyboard", "raw_keyboard"]
 
 _ESCAPE_SEQUENCE: Final = re.compile("\x1b(?:[\\[O][0-9;]*[A-Za-z~]|.|$)")
 
@@ -23,12 +24,25 @@ _ESCAPE_SEQUENCE: Final = re.compile("\x1b(?:[\\[O][0-9;]*[A-Za-z~]|.|$)")
 @contextlib.contextmanager
 def raw_keyboard(fd: int, *, signals: bool) -> Iterator[None]:
     """Keys arrive one by one, unechoed, at any line length; signals: Ctrl-C still interrupts. Restored on leaving."""
+    with _local_flags(fd, lambda flags: flags & ~_flags(signals)):
+        yield
+
+
+@contextlib.contextmanager
+def cooked_keyboard(fd: int) -> Iterator[None]:
+    """The terminal as another program expects it: it echoes, edits lines and sends signals. Restored on leaving."""
+    with _local_flags(fd, lambda flags: flags | _flags(signals=False)):
+        yield
+
+
+@contextlib.contextmanager
+def _local_flags(fd: int, change: Callable[[int], int]) -> Iterator[None]:
     try:
         before: list[Any] = termios.tcgetattr(fd)
     except termios.error:  # the terminal has gone: there is nothing to set and nothing to give back
         yield
         return
-    mode = [*before[:3], before[3] & ~_flags(signals), *before[4:6], list(before[6])]
+    mode = [*before[:3], change(before[3]), *before[4:6], list(before[6])]
     mode[6][termios.VMIN] = 1
     try:
         with contextlib.suppress(termios.error):
@@ -65,7 +79,7 @@ class PlainTerminal:
             finally:
                 self._echo("\n")
         if self._reader.replaced > replaced:
-            self._note(f"輸入中有 {self._reader.replaced - replaced:,} 個無法解碼的位元組, 已用 � 代替")
+            self._note(typed_bytes_note(self._reader.replaced - replaced))
         return entry
 
     def _edit(self, queries: bool) -> Entry:

@@ -9,6 +9,7 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
+from core.language import tr
 from core.private_folder import make_private_folder
 
 __all__ = ["HistoryFile", "default_history_path"]
@@ -78,7 +79,7 @@ class HistoryFile:
             file.write(b"".join(json.dumps(entry).encode() + b"\n" for entry in entries))
 
     def _give_up(self, error: OSError) -> None:
-        self.problem = f"輸入歷史無法存取 ({type(error).__name__}), 這次不會記錄"
+        self.problem = tr("輸入歷史無法存取 ({error}), 這次不會記錄", error=type(error).__name__)
 
 
 def _parse(line: bytes) -> str | None:

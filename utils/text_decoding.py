@@ -11,8 +11,12 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from core.errors import UsageError
+from core.language import tr, tr_n
 
-__all__ = ["DecodedLine", "LineDecoder", "TextFileLines", "clean_surrogates", "read_text_lines", "replaced_note"]
+__all__ = [
+    "DecodedLine", "LineDecoder", "TextFileLines", "clean_surrogates", "read_text_lines", "replaced_note",
+    "typed_bytes_note",
+]  # fmt: skip
 
 MOST_CHARACTERS: Final = 16 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
@@ -36,7 +40,12 @@ class DecodedLine:
 
 def replaced_note(line: DecodedLine) -> str:
     """What to tell a person about a line whose bytes were not all text."""
-    return f"第 {line.number} 行有 {line.replaced:,} 個無法解碼的位元組, 已用 � 代替"
+    return tr_n("第 {line} 行有 {count:,} 個無法解碼的位元組, 已用 � 代替", line.replaced, line=line.number)
+
+
+def typed_bytes_note(replaced: int) -> str:
+    """What to tell a person who typed or pasted bytes that were not all text."""
+    return tr_n("輸入中有 {count:,} 個無法解碼的位元組, 已用 � 代替", replaced)
 
 
 def clean_surrogates(text: str) -> tuple[str, int]:
@@ -123,7 +132,9 @@ class LineDecoder:
             self._pending.append(text[start:])
             self._pending_length += len(text) - start
             if self._pending_length > self._most:
-                raise UsageError(f"第 {self._number + 1} 行超過 {self._most:,} 個字, 請把它分成較短的行")
+                raise UsageError(
+                    tr("第 {line} 行超過 {most:,} 個字, 請把它分成較短的行", line=self._number + 1, most=self._most)
+                )
         return lines
 
     def _line(self, rest: str) -> DecodedLine:
@@ -199,7 +210,7 @@ def read_text_lines(path: str | Path, *, encoding: str | None = None) -> TextFil
     try:
         head = file.read(_CHUNK)
         if b"\0" in head and encoding is None and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise UsageError(f"{path.name} 不是文字檔, 請給每行一則文字的檔案")
+            raise UsageError(tr("{name} 不是文字檔, 請給每行一則文字的檔案", name=path.name))
     except OSError as error:
         file.close()
         raise UsageError(_read_failure(path.name, error)) from None
@@ -215,7 +226,7 @@ def _known(encoding: str | None) -> str | None:
     try:
         return codecs.lookup(encoding).name
     except LookupError:
-        raise UsageError(f"不認得編碼 {encoding!r}, 請用 utf-8、utf-16 或 big5 等名稱") from None
+        raise UsageError(tr("不認得編碼 {encoding!r}, 請用 utf-8、utf-16 或 big5 等名稱", encoding=encoding)) from None
 
 
 def _read_failure(name: str, error: Exception) -> str:
@@ -223,10 +234,10 @@ def _read_failure(name: str, error: Exception) -> str:
         case UsageError():
             return str(error)
         case FileNotFoundError():
-            return f"找不到檔案 {name}, 請檢查路徑"
+            return tr("找不到檔案 {name}, 請檢查路徑", name=name)
         case IsADirectoryError():
-            return f"{name} 是資料夾, 請給一個文字檔"
+            return tr("{name} 是資料夾, 請給一個文字檔", name=name)
         case PermissionError():
-            return f"沒有讀取 {name} 的權限, 請檢查檔案權限"
+            return tr("沒有讀取 {name} 的權限, 請檢查檔案權限", name=name)
         case _:
-            return f"讀不了 {name} ({type(error).__name__}), 請確認它是可讀取的文字檔"
+            return tr("讀不了 {name} ({error}), 請確認它是可讀取的文字檔", name=name, error=type(error).__name__)

@@ -17,6 +17,7 @@ from utils.text_decoding import DecodedLine, LineDecoder, read_text_lines, repla
 from workflows.asking import Asking
 from workflows.command_line import STDIN_CLOSED, CommandLine
 from workflows.exit_codes import INTERRUPTED, OK, PARTIAL
+from workflows.outlook import outlook
 from workflows.parser import completes_files
 from workflows.parts import ASK_ABOVE
 
@@ -44,7 +45,7 @@ def ask_all(queries: Sequence[str], line: CommandLine, *, as_json: bool, yes: bo
     """Ask the questions, write each answer whole, and return the exit code. Many are asked only after a yes."""
     line.engine.wait_until_loaded()
     if len(queries) > ASK_ABOVE:
-        line.notes.write_line(estimate_text(line.engine.estimate(map(Prompt, queries))))
+        line.notes.write_line(estimate_text(outlook(line.engine, map(Prompt, queries))))
         line.agrees(yes=yes, question=tr("要執行嗎?"))
     *_, (_, report, cancelled) = Asking(line.notes, line.interrupts, line.engine).passes(queries)
     for number, (query, outcome) in enumerate(zip(queries, report.outcomes, strict=True), 1):

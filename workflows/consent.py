@@ -20,7 +20,9 @@ def agrees_to(
     """Ask once before a large run; without a person to ask, the input itself is the yes. texts: not questions."""
     if count <= ASK_ABOVE:
         return True
-    console.write_line(estimate_text(engine.estimate(prompts), texts=texts))
+    from workflows.outlook import outlook  # what only a large run needs must not keep the menu waiting
+
+    console.write_line(estimate_text(outlook(engine, prompts), texts=texts))
     return not console.is_interactive or console.agrees(tr("要執行嗎?"))
 
 

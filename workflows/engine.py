@@ -10,13 +10,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from core.clock import SYSTEM_CLOCK, Clock
-from core.cost import RunEstimate, Spend
+from core.cost import Spend
 from core.errors import ParallelProcessingError
 from core.events import Observer, TaskFinished
 from core.limits import LimiterStatistics, Limits
 from core.outcome import Outcome
 from core.parallel_executor import ParallelExecutor
-from core.ports import ChatModel, Prompt
+from core.ports import ChatModel
 from core.scope import Scope
 from core.settings import Settings
 from optimizers.cache_manager import CacheManager
@@ -29,6 +29,7 @@ from workflows.parts import open_cache_store, open_history, spending_cap
 
 if TYPE_CHECKING:
     from optimizers.analyses import Analysis
+    from optimizers.assembly import ModelParts
     from optimizers.measured_model import CallRecord
     from optimizers.rate_limiter import RateLimiter
     from optimizers.run_history import RunHistory
@@ -124,13 +125,6 @@ class Engine:
                 self._note(TaskFinished(outcome))
                 yield index, outcome
 
-    def estimate(self, prompts: Iterable[Prompt]) -> RunEstimate:
-        """What asking the prompts will take, judging by the answers so far."""
-        from workflows.run_estimate import run_estimate
-
-        parts, workers = self._slot.loaded().parts, self.executor.max_workers
-        return run_estimate(prompts, parts, self.ledger, workers=workers, wall=self._clock.wall())
-
     @property
     def problem(self) -> ParallelProcessingError | None:
         """What the check of the model found wrong; None while all is well, and once it has been told."""
@@ -145,14 +139,18 @@ class Engine:
         """The runs of before; its notices go to on_note."""
         return open_history(self.settings, self._clock, self._on_note)
 
+    def parts(self) -> ModelParts:
+        """The model with all that belongs to it; waits until it is loaded."""
+        return self._slot.loaded().parts
+
     def chat_model(self) -> ChatModel:
         """The model with everything in front of it but the cache; waits until it is loaded."""
-        return self._slot.loaded().parts.model
+        return self.parts().model
 
     @property
     def limiter(self) -> RateLimiter:
         """The model's limiter; waits until it is loaded."""
-        return self._slot.loaded().parts.limiter
+        return self.parts().limiter
 
     def apply(self, settings: Settings) -> tuple[str, ...]:
         """Work with other settings from now on; returns the fields that take a new start. Not during a run.

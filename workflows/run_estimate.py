@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,7 +17,13 @@ __all__ = ["run_estimate"]
 
 
 def run_estimate(
-    prompts: Iterable[Prompt], parts: ModelParts, ledger: CostLedger, *, workers: int, wall: float
+    prompts: Iterable[Prompt],
+    parts: ModelParts,
+    ledger: CostLedger,
+    *,
+    workers: int,
+    wall: float,
+    is_cached: Callable[[Prompt], bool] = lambda _: False,
 ) -> RunEstimate:
     """What asking the model will take; what was already called today counts against its quota of the day."""
     identity = parts.model.identity
@@ -30,6 +36,7 @@ def run_estimate(
         on=datetime.fromtimestamp(wall, UTC).date(),
         workers=workers,
         limits=quota.limits,
+        is_cached=is_cached,
     )
     if quota.limits.requests_per_day is None:
         return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from core.clock import SYSTEM_CLOCK
 from core.language import marked, tr, tr_n
@@ -21,6 +22,9 @@ from workflows.engine import Engine
 from workflows.query_sets import query_sets
 from workflows.reading import Reading
 from workflows.settings_store import SettingsStore
+
+if TYPE_CHECKING:
+    from workflows.custom_queries import ChosenQueries, CustomQueries
 
 __all__ = ["Session"]
 
@@ -55,22 +59,32 @@ class Session:
 
     def custom(self) -> None:
         """2: questions of the person's own."""
-        entered = self._console.ask_lines(tr("請輸入多個問題(每行一個,輸入空行結束):"))
-        if not entered.queries:
-            self._console.write_line(tr("❌ 沒有輸入查詢"))
-        else:
-            self.ask(entered.queries)
+        self._ask_chosen(self._custom_queries().enter())
 
     def pasted(self, lines: Pasted) -> None:
         """Several lines pasted where a choice was asked: questions if the person says so, commands never."""
-        count = len(lines.queries)
-        if count and self._console.agrees(tr_n("貼上的是多行文字, 要當成 {count:,} 個問題執行嗎?", count)):
-            self.ask(lines.queries)
+        self._ask_chosen(self._custom_queries().pasted(lines))
 
-    def ask(self, queries: Sequence[str]) -> None:
-        """Ask the questions side by side and show what came of it."""
+    def _custom_queries(self) -> CustomQueries:
+        from workflows.custom_queries import CustomQueries  # what few entries need must not keep the menu waiting
+        from workflows.outlook import figures_of
+
+        look = functools.partial(figures_of, self._engine)
+        return CustomQueries(self._console, look=look, query_sets=self._query_sets)
+
+    def _ask_chosen(self, chosen: ChosenQueries | None) -> None:
+        if chosen is not None:
+            self.ask(chosen.queries, agreed=chosen.agreed)
+
+    def _query_sets(self) -> list[tuple[str, list[str]]]:
+        """The latest runs of the history, newest first."""
+        history = self._engine.history
+        return [(run.title, [item.question for item in history.items(run.id)]) for run in history.runs(9)]
+
+    def ask(self, queries: Sequence[str], *, agreed: bool = False) -> None:
+        """Ask the questions side by side and show what came of it. agreed: the person has said yes already."""
         self._engine.wait_until_loaded()
-        if not agrees_to(self._console, self._engine, len(queries), map(Prompt, queries)):
+        if not agreed and not agrees_to(self._console, self._engine, len(queries), map(Prompt, queries)):
             return
         for text, report, stopped in self._asking.passes(queries):
             self._show(queries, report, text)

@@ -11,7 +11,7 @@ from tests.program import fresh_home
 from tests.terminal.menu import BROWSE, MENU, all_lines, heading, is_given_back, menu
 from tests.terminal.session import Session
 
-YES_NO = "(y/N):"
+ENDS = "q 取消:"
 
 
 @pytest.fixture
@@ -92,6 +92,8 @@ def test_pastes_are_questions_and_never_commands(home: Path) -> None:
         session.enter()
         session.wait_for_prompt("5>")
         session.enter()
+        session.expect(ENDS)
+        session.enter()
         session.wait_for_prompt(BROWSE)
         assert "🚀 開始並行執行 4 個任務..." in all_lines(session)
         session.enter()
@@ -99,16 +101,16 @@ def test_pastes_are_questions_and_never_commands(home: Path) -> None:
 
         session.paste("5\n\n6\n")
         session.enter()
-        session.expect("貼上的是多行文字, 要當成 2 個問題執行嗎?")
-        session.expect(YES_NO)
+        session.expect("貼上的是多行文字, 當成問題的話:")
+        session.expect(ENDS)
         session.enter("n")
         session.wait_for_prompt(MENU)
 
         session.flood("5\r6\r")  # a terminal that does not mark pastes
         session.enter()
-        session.expect("要當成 2 個問題執行嗎?")
-        session.expect(YES_NO)
-        session.enter()
+        session.expect("📋 2 個問題")
+        session.expect(ENDS)
+        session.enter("q")
         session.wait_for_prompt(MENU)
 
         session.enter("3")
@@ -118,7 +120,7 @@ def test_pastes_are_questions_and_never_commands(home: Path) -> None:
         session.wait_for_prompt(MENU)
         session.paste("5\n新的\n")
         session.enter()
-        session.expect(YES_NO)
+        session.expect(ENDS)
         session.enter("ｙ")
         session.wait_for_prompt(BROWSE)
         session.enter()
@@ -130,7 +132,7 @@ def test_pastes_are_questions_and_never_commands(home: Path) -> None:
 
 
 def test_a_large_set_is_asked_about_once(home: Path) -> None:
-    """Above fifty questions one yes or no, with the count and the most calls it can cost."""
+    """Above fifty questions too one yes or no, with the count and the most calls it can cost."""
     questions = "".join(f"問題{number % 30}\n" for number in range(60))
     with menu(home, columns=200) as session:
         for answer in ("n", "y"):
@@ -141,7 +143,7 @@ def test_a_large_set_is_asked_about_once(home: Path) -> None:
             session.wait_for_prompt("61>")
             session.enter()
             session.expect("共 60 個問題, 呼叫模型 30 次 (相同或已在快取的 30 個不必問)")
-            session.expect(YES_NO)
+            session.expect(ENDS)
             session.enter(answer)
             session.wait_for_prompt(MENU if answer == "n" else BROWSE)
         assert "✅ 成功: 60/60" in all_lines(session)

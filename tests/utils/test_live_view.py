@@ -548,3 +548,36 @@ def test_the_keyboard_is_let_go_when_the_output_closes(person: Person) -> None:
     with LiveView(console, controls=person.controls()):
         pass
     assert not any(thread.name in ("run-keys", "live-view") for thread in threading.enumerate())
+
+
+def test_what_others_write_meanwhile_stands_above_the_block() -> None:
+    """A line of the journal's, a note of the engine's: each whole on a line of its own, and none after the run late."""
+    out = Terminal()
+    console = Console(stdout=out, stderr=out, environ={"TERM": "xterm"})
+    with LiveView(console, clock=FakeClock()) as view:
+        for event in [RunStarted(2, 0.0), TaskStarted("t0", "甲", 0.0), TaskStarted("t1", "乙", 0.0)]:
+            view.observe(event)
+        console.write_line("第一行\n第二行")
+        console.note("磁碟已滿")
+    console.write_line("之後")
+    lines = [line.rstrip() for line in out.screen().display]
+    assert [line for line in lines if line][-4:] == ["第一行", "第二行", "磁碟已滿", "之後"]
+
+
+def test_notes_go_to_a_stderr_that_is_no_terminal() -> None:
+    """Whoever sends stderr to a file finds there what belongs there."""
+    out, err = Terminal(), io.StringIO()
+    console = Console(stdout=out, stderr=err, environ={"TERM": "xterm"})
+    with LiveView(console, clock=FakeClock()):
+        console.note("磁碟已滿")
+    assert err.getvalue() == "磁碟已滿\n"
+    assert "磁碟" not in out.getvalue()
+
+
+def test_without_a_block_lines_are_written_at_once() -> None:
+    """On a pipe nothing is drawn again, so nothing has to wait."""
+    out = io.StringIO()
+    console = Console(stdout=out, environ={})
+    with LiveView(console, clock=FakeClock()):
+        console.write_line("一行")
+        assert out.getvalue() == "一行\n"

@@ -36,7 +36,7 @@ from utils.rendering import (
     outcome_line,
     query_sets_text,
 )
-from utils.text_width import cell_width, fit, fit_end, graphemes, one_line, pad, preview, wrap_line
+from utils.text_width import cell_width, fit, fit_end, graphemes, one_line, pad, preview, rows_of, wrap_line
 
 FAMILY = "👨‍👩‍👧‍👦"
 
@@ -323,6 +323,46 @@ def test_long_text_cannot_reach_the_edge_of_the_screen() -> None:
     assert wrap_line("   │ " + "x" * 20 + "✅ 快取已清除", 25) == ["   │ " + "x" * 20, "   │ ✅ 快取已清除"]
     assert wrap_line("❌ " + "x" * 17 + "✅ 快取已清除", 20) == ["❌ " + "x" * 17, "    ✅ 快取已清除"]
     assert wrap_line("短", 20) == ["短"]
+    assert wrap_line("│ " + " " * 30 + "✅", 20) == ["│ " + " " * 18, "│ " + " " * 12 + "✅"]
+    assert wrap_line(" " * 30 + "│ 文字", 20) == [" " * 20, " " * 14 + "│ 文字"]
+
+
+def test_lines_are_broken_between_words() -> None:
+    """A word goes on the next line as a whole, with its marks, unless it is so long that much would stay empty."""
+    assert wrap_line("❌ Nothing has been asked yet; choose 1 or 2", 20) == [
+        "❌ Nothing has been ",
+        "    asked yet; ",
+        "    choose 1 or 2",
+    ]
+    assert wrap_line("│ one two three four five", 20) == ["│ one two three ", "│ four five"]
+    assert wrap_line("    a word " + "x" * 40, 40) == ["    a word " + "x" * 29, "    " + "x" * 11]
+    assert wrap_line("  " + "x" * 19, 20) == ["  " + "x" * 18, "    x"]
+    assert wrap_line("請執行 pip install", 20) == ["請執行 pip install"]
+    assert wrap_line("使用 OpenTelemetry記錄", 20) == ["使用 OpenTelemetry記", "    錄"]
+    assert wrap_line("這裡使用的是OpenTelemetry", 20) == ["這裡使用的是", "    OpenTelemetry"]
+
+
+def test_chinese_lines_neither_begin_nor_end_with_the_wrong_mark() -> None:
+    """A closing mark brings the character before it along, and an opening one goes where what it opens goes."""
+    assert wrap_line("一二三四五六七八九十。一", 20) == ["一二三四五六七八九", "    十。一"]
+    assert wrap_line("一二三四五六七八九「十一」", 20) == ["一二三四五六七八九", "    「十一」"]
+    assert wrap_line("一二三四五六七八九十, 一", 20) == ["一二三四五六七八九", "    十, 一"]
+    assert wrap_line("一二三四五六七八九十十一", 20) == ["一二三四五六七八九十", "    十一"]
+    assert wrap_line("「" * 12, 20) == ["「" * 10, "    「「"]
+
+
+def test_a_frame_that_is_no_frame_is_not_repeated() -> None:
+    """Blanks without end before a frame cost one row each, not one for each character after them."""
+    pieces = wrap_line(" " * 100_000 + "│ " + "x" * 100_000, 60)
+    assert sum(map(len, pieces)) < 220_000
+
+
+def test_the_rows_a_terminal_makes_of_a_line() -> None:
+    """It breaks where the screen ends, and before a character that would be cut in two."""
+    assert rows_of("the sums are", 7) == ["the sum", "s are"]
+    assert rows_of("一二三四", 5) == ["一二", "三四"]
+    assert rows_of("", 5) == [""]
+    assert rows_of("一", 1) == ["一"]
 
 
 def test_reasons_of_model_errors_are_used_as_they_are() -> None:

@@ -142,7 +142,7 @@ def test_every_choice_of_the_review() -> None:
     assert enter(keyboard) == ChosenQueries(("甲", "乙"), agreed=True)
     assert keyboard.shown.count("❌ 無效的選擇") == 2
     assert LOOKED == [3, 3, 3, 2, 3, 2, 1, 2]
-    keyboard = drawing(["甲", "乙"], "", "n", "s", "")
+    keyboard = drawing(["甲", "乙"], "", "d", "s", "ｙ")
     assert enter(keyboard) == ChosenQueries(("甲\n乙",), agreed=True)
     keyboard = drawing(Pasted(("甲", "乙"), last=True), "d", "")
     assert enter(keyboard) == ChosenQueries(("甲", "乙"), agreed=True)
@@ -185,9 +185,9 @@ def test_a_text_that_is_too_large_for_the_box() -> None:
     assert keyboard.shown.count("❌ 文字太大") == 2
 
 
-@pytest.mark.parametrize("last", ["q", "Ｑ", EOFError])
+@pytest.mark.parametrize("last", ["q", "Ｑ", "n", EOFError])
 def test_a_cancelled_set_can_be_recalled(last: str | type[BaseException]) -> None:
-    """After q or Ctrl-D the whole set is in the history, and the person is told."""
+    """After q, a no or Ctrl-D the whole set is in the history, and the person is told."""
     desk = Desk()
     keyboard = drawing("甲", ["乙", "丙"], "", last, desk=desk)
     assert enter(keyboard) is None

@@ -20,6 +20,7 @@ from optimizers.analyses import analysis_named
 from optimizers.assembly import ModelParts
 from optimizers.measured_model import CallRecord
 from workflows.engine import Engine
+from workflows.outlook import outlook
 
 OFFLINE = Settings(offline_scale=0.0)
 
@@ -84,17 +85,17 @@ def test_a_spending_cap_ends_a_run_cleanly() -> None:
 
 def test_an_estimate_counts_equal_prompts_once(engine: Engine) -> None:
     """Before a large run: how many calls it will be."""
-    estimate = engine.estimate([Prompt("甲"), Prompt("甲"), Prompt("乙")])
+    estimate = outlook(engine, [Prompt("甲"), Prompt("甲"), Prompt("乙")])
     assert (estimate.prompts, estimate.calls) == (3, 2)
 
 
 def test_an_estimate_is_bound_by_the_quota_that_is_left(engine: Engine) -> None:
     """The time is at least the quota's, and what was asked today counts against the limit of the day."""
     prompts = [Prompt(f"問題 {number}") for number in range(200)]
-    assert engine.estimate(prompts).seconds.high < 20 * 60
+    assert outlook(engine, prompts).seconds.high < 20 * 60
     engine.limiter.set_limits(Limits(requests_per_minute=10, requests_per_day=150))
     engine.ask(["甲", "乙"], scope=Scope(), observer=lambda event: None)
-    estimate = engine.estimate(prompts)
+    estimate = outlook(engine, prompts)
     assert estimate.seconds.high == 20 * 60
     assert estimate.over_day_limit == 200 - 148
 
