@@ -34,8 +34,12 @@ __all__ = [
 CONNECT_SECONDS: Final = 3.0
 VERIFY_SECONDS: Final = 5.0
 _GOOGLE: Final = "generativelanguage.googleapis.com"
-_MODULES: Final = {"google-generativeai": "google.generativeai", "google-genai": "google.genai",
-                   "python-dotenv": "dotenv"}  # fmt: skip
+_MODULES: Final = {
+    "google-generativeai": "google.generativeai",
+    "google-genai": "google.genai",
+    "markdown-it-py": "markdown_it",
+    "python-dotenv": "dotenv",
+}
 _MOST_FILES: Final = 1000
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _POSIX: Final = os.name == "posix"  # elsewhere the bits say nothing
