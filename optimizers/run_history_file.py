@@ -16,6 +16,7 @@ from core.clock import SYSTEM_CLOCK, Clock
 from core.language import marked, tr
 from core.private_folder import make_private_folder
 from optimizers.run_history_rows import SCHEMA
+from optimizers.small_file import file_identity
 
 __all__ = ["VERSION", "HistoryFile"]
 
@@ -95,7 +96,7 @@ class HistoryFile:
 
     def _attempt(self, attempt: Callable[[], T]) -> T:
         """The attempt, and a second one on a new file if the first finds this one damaged. Raises _Unusable."""
-        before = _identity(self._path)
+        before = file_identity(self._path)
         try:
             return _translated(attempt)
         except _Unusable as failure:
@@ -128,7 +129,7 @@ class HistoryFile:
     def _put_aside(self, identity: tuple[int, int] | None) -> None:
         """Rename the damaged file, unless another process has done so and a new one stands in its place."""
         with self._working:
-            if identity is None or _identity(self._path) != identity:
+            if identity is None or file_identity(self._path) != identity:
                 return
             aside = _free_name(self._path, self._clock.wall())
             try:
@@ -204,14 +205,6 @@ def _make_private(path: Path) -> None:
     make_private_folder(path.parent)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     path.chmod(0o600)  # SQLite's own files beside it get the same mode
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _free_name(path: Path, wall: float) -> Path:

@@ -10,7 +10,7 @@ from typing import Final
 
 from core.private_folder import make_private_folder
 
-__all__ = ["replace_file"]
+__all__ = ["file_identity", "replace_file"]
 
 _OWNER_ONLY: Final = 0o600
 
@@ -47,3 +47,12 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another that has taken its name since; None where there is none to be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

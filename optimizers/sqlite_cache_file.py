@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from core.language import tr
 from core.private_folder import make_private_folder
+from optimizers.small_file import file_identity
 from optimizers.sqlite_cache_rows import SCHEMA
 
 __all__ = ["CacheFile"]
@@ -75,14 +76,14 @@ class CacheFile:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None:
-            if self._identity == _identity(self._path):
+            if self._identity == file_identity(self._path):
                 return self._connection
             self.close()  # another process has begun the file anew
         make_private_folder(self._path.parent)
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         self._path.chmod(0o600)
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
-        self._connection, self._identity = connection, _identity(self._path)
+        self._connection, self._identity = connection, file_identity(self._path)
         connection.text_factory = lambda data: data.decode("utf-8", "replace")  # a bad row must not stop the others
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA journal_mode = TRUNCATE")
@@ -134,11 +135,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TextIO, cast
+from typing import TYPE_CHECKING, Final, Self, TextIO, cast
 
 from core.language import tr_n
 from core.outcome import MISSING, Missing
-from utils.line_input import Entry, EntryReader, Pasted, PipeReader, QuerySet, collect_queries
+from utils.entry_source import EntrySource
+from utils.line_input import Entry, Pasted, PipeReader, QuerySet, collect_queries
 from utils.neutralise import json_line, neutralise
 from utils.output_stream import OutputClosed, OutputStream, is_terminal
 from utils.screen_traits import ScreenTraits
@@ -53,13 +53,13 @@ class Console:
         plain: bool = False,
         colour: bool | None = None,
     ) -> None:
-        self._given_stdin = stdin
         self._out = OutputStream(lambda: stdout or sys.stdout, plain=plain)
         self._err = OutputStream(lambda: stderr or sys.stderr, plain=plain)
         self._environ = environ
         self._traits = ScreenTraits(self._out, lambda: self._variables, plain=plain, colour=colour)
-        self._history_path = history_path
-        self._reader: EntryReader | None = None
+        self._entries = EntrySource(
+            stdin, self._out, self._err, self._traits, history_path=history_path, note=self.note
+        )
         self._keyboard = contextlib.ExitStack()
         self._show: Callable[[str], object] | None = None
 
@@ -75,7 +75,7 @@ class Console:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._keyboard.close()
-        if self.draws and self._reader is not None:
+        if self.draws and self._entries.used:
             # A signal may have cut a prompt short before it took back its modes: pastes marked, the cursor hidden.
             with contextlib.suppress(OutputClosed):
                 self._out.write_raw(_MODES_OFF)
@@ -88,7 +88,7 @@ class Console:
     @property
     def is_interactive(self) -> bool:
         """True where a person can be asked."""
-        return is_terminal(self._stdin)
+        return is_terminal(self._entries.stdin)
 
     @property
     def draws(self) -> bool:
@@ -172,7 +172,7 @@ class Console:
 
     def prepare(self) -> None:
         """Load what asking needs, so that the first prompt comes at once."""
-        _ = self._entry_reader
+        _ = self._entries.reader
 
     def ask(self, prompt: str) -> str:
         """One line. A paste of several is refused with a sentence, and the question asked again.
@@ -196,7 +196,7 @@ class Console:
 
         Raises EOFError at the end of the input (Ctrl-D) and KeyboardInterrupt at Ctrl-C.
         """
-        return self._read(prompt, queries=False)
+        return self._entries.read(prompt)
 
     def ask_lines(self, prompt: str, *, most: int = MOST_QUERIES) -> QuerySet:
         """A set of questions, one a line, ended by a typed empty line, Ctrl-D or the end of the input.
@@ -206,7 +206,7 @@ class Console:
         is then in the history.
         """
         self.write_line(prompt)
-        reader = self._entry_reader
+        reader = self._entries.reader
         abandon = reader.abandon if isinstance(reader, PipeReader) else None
         found = collect_queries(self._read_query, most=most, abandon=abandon)
         if found.left_out is None:
@@ -221,7 +221,7 @@ class Console:
         Raises EOFError at the end of the input (Ctrl-D) and KeyboardInterrupt at Ctrl-C, after which what was typed
         is in the history.
         """
-        return self._read(f"{number:,}> ", queries=True)
+        return self._entries.read(f"{number:,}> ", queries=True)
 
     def tell_received(self, count: int) -> None:
         """Say how many questions a paste brought, and what to do next."""
@@ -229,15 +229,16 @@ class Console:
 
     def query_desk(self) -> QueryDesk | None:
         """Where a query set can be edited; None where the screen cannot be drawn on, or nobody can be asked."""
-        if self.keyboard_fd is None or not self._draws_prompt(self._entry_reader):
+        keyboard_fd = self.keyboard_fd
+        if keyboard_fd is None or not self._entries.draws_prompts:
             return None
         from utils.query_desk import QueryDesk
 
         return QueryDesk(
-            cast("TerminalPrompt", self._entry_reader),
+            cast("TerminalPrompt", self._entries.reader),
             self._out,
             self._variables,
-            keyboard_fd=self.keyboard_fd,
+            keyboard_fd=keyboard_fd,
             colour=self.has_colour,
         )
 
@@ -260,20 +261,9 @@ class Console:
         return rich_console(self._out, width=self.width, colour=self.has_colour)
 
     @property
-    def _stdin(self) -> TextIO | None:
-        return self._given_stdin or sys.stdin
-
-    @property
     def keyboard_fd(self) -> int | None:
         """The terminal that keys come from; None where there is none that can be controlled."""
-        stream = self._stdin
-        return stream.fileno() if stream is not None and is_terminal(stream) and os.name == "posix" else None
-
-    @property
-    def _entry_reader(self) -> EntryReader:
-        if self._reader is None:
-            self._reader = self._make_reader()
-        return self._reader
+        return self._entries.keyboard_fd
 
     @property
     def _variables(self) -> Mapping[str, str]:
@@ -285,49 +275,6 @@ class Console:
             self.tell_received(len(entry.queries))
         return entry
 
-    def _read(self, prompt: str, *, queries: bool) -> Entry:
-        reader = self._entry_reader
-        if self._draws_prompt(reader):
-            with self._out.guard():
-                return reader.read(self._out.encodable(neutralise(prompt, keep_newlines=False)), queries=queries)
-        self._out.write(prompt)
-        try:
-            return reader.read(prompt, queries=queries)
-        finally:
-            if isinstance(reader, PipeReader):  # no one typed a line end after the prompt
-                self._out.write("\n")
-
-    def _draws_prompt(self, reader: EntryReader | None) -> bool:
-        return self.keyboard_fd is not None and self.draws and not isinstance(reader, PipeReader)
-
-    def _make_reader(self) -> EntryReader:
-        stdin, stdout = self._stdin, self._out.stream
-        if stdin is None or self.keyboard_fd is None:
-            return PipeReader(functools.partial(_read_chunk, stdin), note=self.note)
-        if self._draws_prompt(None) and stdout is not None:
-            from utils.terminal_prompt import TerminalPrompt
-
-            return TerminalPrompt(
-                stdin, stdout, size=self._traits.size, history_path=self._find_history_path(), note=self.note
-            )
-        from utils.plain_terminal import PlainTerminal
-
-        return PlainTerminal(stdin, echo=self._echo, note=self.note)
-
-    def _find_history_path(self) -> Path | None:
-        if not isinstance(self._history_path, Missing):
-            return self._history_path
-        from utils.prompt_history import default_history_path
-
-        return default_history_path()
-
-    def _echo(self, text: str) -> None:
-        """Show typed keys on whichever of our streams is the person's screen."""
-        for output in (self._out, self._err):
-            if output.is_terminal:
-                with contextlib.suppress(OutputClosed):
-                    output.write_raw(output.encodable(text))
-                return
 
 
 _default: Final = Console()
@@ -336,17 +283,3 @@ _default: Final = Console()
 def write_line(text: str = "") -> None:
     """Write a line to the process's own screen."""
     _default.write_line(text)
-
-
-def _read_chunk(stream: Any) -> bytes:
-    """The next bytes of an input that is no terminal; b"" at its end, also where there is no input at all."""
-    if stream is None:
-        return b""
-    try:
-        if hasattr(stream, "buffer"):
-            data: bytes = stream.buffer.read1(64 * 1024)
-            return data
-        text: str = stream.readline()
-        return text.encode("utf-8", "surrogateescape")
-    except (OSError, ValueError):  # a closed or broken input has no more to give
-        return b""

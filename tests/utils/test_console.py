@@ -327,6 +327,6 @@ def test_importing_the_console_is_light() -> None:
 def test_the_default_history_is_looked_up_only_when_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Left out, the path is that of the state folder; given, it is what was given."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert Console()._find_history_path() == tmp_path / "parallel_processing" / "history.jsonl"
-    assert Console(history_path=None)._find_history_path() is None
+    assert Console()._entries._find_history_path() == tmp_path / "parallel_processing" / "history.jsonl"
+    assert Console(history_path=None)._entries._find_history_path() is None
     assert console_module.MOST_QUERIES == 100_000

@@ -555,8 +555,8 @@ def test_what_others_write_meanwhile_stands_above_the_block() -> None:
     out = Terminal()
     console = Console(stdout=out, stderr=out, environ={"TERM": "xterm"})
     with LiveView(console, clock=FakeClock()) as view:
-        for event in [RunStarted(2, 0.0), TaskStarted("t0", "甲", 0.0), TaskStarted("t1", "乙", 0.0)]:
-            view.observe(event)
+        view.observe(RunStarted(2, 0.0))
+        view.observe(TaskStarted("t0", "甲", 0.0))
         console.write_line("第一行\n第二行")
         console.note("磁碟已滿")
     console.write_line("之後")
