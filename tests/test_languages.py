@@ -58,6 +58,7 @@ DATA: Final = {
     "utils/output_stream.py": dict.fromkeys(("_PLAIN", "_SPOKEN"), "punctuation and what stands for it"),
     "utils/query_text.py": {"_QUESTION_END": "a question mark as a person types it"},
     "utils/source_formats.py": {"_KNOWN_COLUMNS": "names of columns in people's files"},
+    "workflows/custom_queries.py": {"_RUN": "what a person may answer, in any language of the screen"},
     "workflows/history_menu.py": {"_PRUNING": "days as a person types them"},
 }
 

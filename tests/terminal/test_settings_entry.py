@@ -54,7 +54,7 @@ def test_a_person_changes_a_setting(tmp_path: Path, columns: int) -> None:
     with entry(home, columns) as session:
         lines = session.display.splitlines()
         rows = [line for line in lines if line[:4].strip().rstrip(".").isdigit()]
-        assert len(rows) == 18
+        assert len(rows) == 19
         assert max(cell_width(line) for line in lines) <= columns
         shown = {row.split()[0]: row for row in rows}
         assert "12 個" in shown["7."]
