@@ -75,12 +75,13 @@ def figures(head: ExportHead) -> list[tuple[str, str]]:
         (tr("輸入 tokens"), head.prompt_tokens),
         (tr("輸出 tokens"), head.answer_tokens),
     )
+    texts = sum(head.counts.values())
     pairs = [
         (tr("來源"), head.source),
         (tr("分析"), head.analysis),
         (tr("模型"), head.model),
         (tr("匯出時間"), f"{datetime.fromtimestamp(head.created, UTC).astimezone():%Y-%m-%d %H:%M (UTC%z)}"),
-        (tr("文字"), tr("{texts:,} 則", texts=sum(head.counts.values())) if head.counts else ""),
+        (tr("則數"), tr("{texts:,} 則", texts=texts) if head.counts else ""),
         (tr("結果"), ", ".join(counts)),
         *((label, "" if number is None else f"{number:,}") for label, number in numbers),
         (tr("費用"), head.money),

@@ -187,7 +187,7 @@ def _dollars(value: float | Decimal) -> str:
 
 
 _FIGURES: Final[tuple[tuple[str, _Show, Callable[[StoredRun], _Number]], ...]] = (
-    (marked("問題"), _whole, lambda run: run.questions),
+    (marked("問題數"), _whole, lambda run: run.questions),
     (marked("成功"), _whole, lambda run: run.answered),
     (marked("未成功"), _whole, lambda run: run.questions - run.answered),
     (marked("總時間 (秒)"), _seconds, lambda run: run.wall_seconds),

@@ -12,7 +12,7 @@ from typing import Final, Generic, Self, TypeVar
 
 from utils.console import Console, OutputClosed
 from utils.neutralise import neutralise
-from utils.text_width import cell_width, wrap_line
+from utils.text_width import cell_width, rows_of
 
 __all__ = ["REFRESH_SECONDS", "SELDOM_SECONDS", "Beat", "Figures", "RedrawnBlock", "bar", "foreign"]
 
@@ -150,7 +150,7 @@ class RedrawnBlock:
 
     def _cut(self, row: str, columns: int) -> str:
         """Encoded before it is measured: what stands in for a symbol may be wider."""
-        return wrap_line(self._console.encoding_safe(neutralise(row, keep_newlines=False)), columns)[0]
+        return rows_of(self._console.encoding_safe(neutralise(row, keep_newlines=False)), columns)[0]
 
     def _taken_above(self) -> str:
         above, self._above = self._above, []
@@ -163,7 +163,7 @@ class RedrawnBlock:
         """To the beginning of the block's first row, from the end of its last."""
         up = len(self._rows) - 1
         if self._reflows and columns < self._columns:
-            up = sum(len(wrap_line(row, columns)) for row in self._rows) - 1
+            up = sum(len(rows_of(row, columns)) for row in self._rows) - 1
         return f"\r\x1b[{up}A" if up > 0 else "\r"
 
 

@@ -23,7 +23,7 @@ _MOST_SHOWN: Final = 40
 _MOST_FAILED: Final = 20
 _MOST_NOT_RUN: Final = 3
 _QUESTION_CHARACTERS: Final = 200
-_THIN_RULE: Final = "-" * 60
+_RULE: Final = 60
 _PREVIEW_ROWS: Final = 3
 _SOURCES: Final = {AnswerSource.CACHE: marked("快取"), AnswerSource.SHARED: marked("與相同的問題共用")}
 _FROM: Final = {AnswerSource.CACHE: marked("來自快取"), AnswerSource.SHARED: marked("來自與相同的問題共用")}
@@ -55,7 +55,8 @@ def aggregate_text(
         pairs = [pair for pair in pairs if pair[2].kind is not OutcomeKind.NOT_RUN]
     shown, hidden = pairs[:most], pairs[most:]
     failed = [pair for pair in hidden if not pair[2].answered][:_MOST_FAILED]
-    lines = [tr("📊 並行查詢結果"), "=" * 60]
+    rule = _RULE if columns is None else min(columns, _RULE)
+    lines = [tr("📊 並行查詢結果"), "=" * rule]
     for number, question, outcome in [*shown, *failed]:
         lines += _item_lines(number, question, outcome, columns)
     if len(hidden) > len(failed):
@@ -64,7 +65,7 @@ def aggregate_text(
     if len(skipped) > _MOST_NOT_RUN:
         why = reason_text(skipped[0])
         lines.append(tr_n("⏭️ {count:,} 個問題未執行 - {reason}", len(skipped), reason=why))
-    return "\n".join([*lines, _THIN_RULE, *_summary_lines(report, cache_stats)])
+    return "\n".join([*lines, "-" * rule, *_summary_lines(report, cache_stats)])
 
 
 def answer_text(number: int, question: str, outcome: Outcome[Answer]) -> str:

@@ -82,11 +82,12 @@ def item_object(item: RunItem) -> dict[str, object]:
 def head_figures(head: RunHead) -> list[tuple[str, str]]:
     """The head as (label, text), for people; the texts are on one line each, and neutralised."""
     counts = [f"{tr(title)} {head.counts[kind]:,}" for kind, title in KIND_TITLES.items() if head.counts.get(kind)]
+    questions = sum(head.counts.values())
     tokens, factors = head.tokens, {"factor": head.speed_up, "limit": head.speed_up_limit}
     pairs = [
         (tr("模型"), head.model),
         (tr("時間"), f"{datetime.fromtimestamp(head.created, UTC).astimezone():%Y-%m-%d %H:%M (UTC%z)}"),
-        (tr("問題"), tr("{questions:,} 個", questions=sum(head.counts.values()))),
+        (tr("問題數"), tr("{questions:,} 個", questions=questions)),
         (tr("結果"), ", ".join(counts)),
         (tr("花費時間"), tr("{seconds:,.2f} 秒", seconds=head.wall_seconds)),
         (tr("依序需要"), tr("{seconds:,.2f} 秒", seconds=head.serial_seconds)),

@@ -137,8 +137,8 @@ def folded(prompt: str, columns: int) -> str:
     if cell_width(prompt) <= room:
         return prompt
     lines = [""]
-    for word in _BREAK.split(prompt):
-        if lines[-1] and cell_width(lines[-1] + word.rstrip()) > room:
+    for word in filter(None, _BREAK.split(prompt)):
+        if lines[-1] and cell_width(lines[-1] + word) > room:
             lines.append("")
         lines[-1] += word
     return "\n".join([piece for line in lines for piece in wrap_line(line, room)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -16,8 +17,8 @@ __all__ = ["cell_width", "fit", "fit_end", "graphemes", "one_line", "pad", "prev
 _FRAME: Final = re.compile(r" *[│|] ")  # also as it is where the encoding has no box drawing
 _INDENT: Final = "    "
 _WORD: Final = 20  # columns; what is longer without a blank is broken where the row ends
-_CLOSING: Final = frozenset("。，、；：！？」』）》〉】〕…—·,.;:!?)]}%”’")
-_OPENING: Final = frozenset("（「『《〈【〔([{“‘")
+_CLOSING: Final = frozenset({"Pe", "Pf", "Po"})  # categories of Unicode: 」 ” 。 , and the like
+_OPENING: Final = frozenset({"Pi", "Ps"})  # 「 “ (
 _LONGEST_GRAPHEME: Final = 64  # beyond it, a heap of combining marks is no character that anyone reads
 _WINDOW: Final = 512
 _WIDEST: Final = 8  # columns of one character; what claims more comes as its code points
@@ -132,7 +133,7 @@ def _may_break(left: str, left_cells: int, right: str, right_cells: int) -> bool
     """Whether a line may end between the two. A blank stays with the word before it."""
     if left == " ":
         return True
-    if left in _OPENING or right in _CLOSING:
+    if unicodedata.category(left[-1]) in _OPENING or unicodedata.category(right[0]) in _CLOSING:
         return False
     return left_cells > 1 or right_cells > 1
 

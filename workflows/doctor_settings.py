@@ -15,7 +15,7 @@ from core.errors import SettingsError
 from core.language import DOMAIN, LOCALE, ambient_language, language, tr
 from core.setting_checks import language_check, settings_file_check
 from core.setting_specs import AUTO, KEY_NAMES, LANGUAGE
-from core.settings import LayeredSettings, Settings, load_layers, load_settings
+from core.settings import LayeredSettings, Settings, Source, load_layers, load_settings
 from core.settings_file import read_settings_file
 from workflows.settings_store import default_settings_path
 
@@ -85,8 +85,17 @@ class SettingsChecks:
     def language(self) -> Check:
         code, source = ambient_language(self._environ), "LANG"
         if self._layers is not None and self._layers.settings.language != AUTO:
-            code, source = self._layers.settings.language, LANGUAGE.variable
+            code, source = self._layers.settings.language, self._source_of_language(self._layers)
         return language_check(code, source, has_catalogue=_has_catalogue(code))
+
+    def _source_of_language(self, layers: LayeredSettings) -> str:
+        match layers.sources[LANGUAGE.name]:
+            case Source.FLAG:
+                return LANGUAGE.flag
+            case Source.FILE:
+                return "settings.toml"
+            case _:
+                return LANGUAGE.variable
 
     def key(self, settings: Settings) -> Check:
         if settings.api_key is None:

@@ -304,7 +304,7 @@ def test_a_preview_never_splits_a_character() -> None:
     assert cell_width("中文") == 4
 
 
-@given(st.text(alphabet="ab 中│é👨\u200d👩\t", max_size=80), st.integers(20, 40))
+@given(st.text(alphabet="ab 中。「│é👨\u200d👩\t", max_size=80), st.integers(20, 40))
 def test_a_wrapped_line_loses_nothing_and_fits(text: str, columns: int) -> None:
     """Wrapped pieces fit the screen, and without their heads they are the line again."""
     first, *rest = wrap_line(f"│ {text}", columns)

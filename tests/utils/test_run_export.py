@@ -204,7 +204,7 @@ def test_figures_are_those_that_are_known() -> None:
     figures = dict(head_figures(about))
     assert figures.pop("時間")
     assert figures == {
-        "模型": "a␛", "問題": "1,203 個", "結果": "成功 1,200, 失敗 3", "花費時間": "4.00 秒", "依序需要": "8.00 秒",
+        "模型": "a␛", "問題數": "1,203 個", "結果": "成功 1,200, 失敗 3", "花費時間": "4.00 秒", "依序需要": "8.00 秒",
         "加速": "2.00 倍 (上限 4.00 倍)", "輸入 tokens": "0", "輸出 tokens": "0",
     }  # fmt: skip
     assert "加速" not in dict(head_figures(head(0.0, 0.0)))

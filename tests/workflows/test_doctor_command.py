@@ -186,7 +186,7 @@ def test_the_settings_file_is_looked_at(tmp_path: Path) -> None:
     file.chmod(0o600)
     checks = found(tmp_path, {"LANG": "en"})
     assert checks["settings_file"] == Check("settings_file", CheckState.OK, f"{file} 讀得到, 有 2 項設定")
-    assert checks["language"].text == "正體中文 (由 SCREEN_LANGUAGE 決定)"
+    assert checks["language"].text == "正體中文 (由 settings.toml 決定)"
     other = tmp_path / "other.toml"
     other.write_text(f"api_key = '{KEY}'\n")
     checks = found(tmp_path, {"MAX_WORKERS": "0"}, file=other)
