@@ -29,5 +29,6 @@ def set_up_logging(*, debug: bool) -> None:
     """Warnings go to stderr with --debug only: a person at the menu is told what matters by the menu."""
     if debug:
         logging.basicConfig(level=logging.WARNING)
+        logging.getLogger("core.providers").setLevel(logging.INFO)  # the libraries' own words for a network's trouble
     else:
         logging.lastResort = None

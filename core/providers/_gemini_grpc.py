@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from core.errors import ErrorKind, ModelError
 from core.language import tr
-from core.providers._gemini_channels import Channel, ChannelPool, open_channel
+from core.providers._gemini_channels import LARGEST_MESSAGE, Channel, ChannelPool, open_channel
 from core.providers._gemini_failures import Redactor, ServiceError
 from core.providers._gemini_sdk import Sdk
+from core.providers._network_words import network_error, too_large
 from core.scope import Scope
 from core.settings import Endpoint, Secret
 
@@ -36,9 +37,13 @@ _NO_CONNECTION: Final = re.compile(
     f"{_NO_ADDRESS.pattern}|failed to connect|[Hh]andshake|"
     "connections to all backends|ipv[46]:.*(refused|unreachable|timed out)|[Tt]imeout occurred"
 )
+# gRPC goes on handing calls to a connection for a moment after it broke: such a channel is replaced as well.
+_LOST_CONNECTION: Final = re.compile(
+    "Socket closed|Connection (reset|closed|aborted)|Broken pipe|GOAWAY|recvmsg|sendmsg|End of TCP|"
+    "ping timeout|keepalive"
+)
 _BROKEN_CONNECTION: Final = re.compile(
-    "Socket closed|Connection (reset|closed|aborted)|Broken pipe|GOAWAY|Cancelling all calls|RST_STREAM|"
-    "Stream removed|recvmsg|sendmsg|[Ee]ndpoint|[Tt]ransport|End of TCP|ping timeout|keepalive|http2_error"
+    f"{_LOST_CONNECTION.pattern}|Cancelling all calls|RST_STREAM|Stream removed|[Ee]ndpoint|[Tt]ransport|http2_error"
 )
 _NOT_GRPC: Final = re.compile(r"http1\.x|Received http2 header with status|invalid.*content-type", re.IGNORECASE)
 
@@ -50,6 +55,7 @@ class GrpcTransport:
         self._sdk = sdk
         self._secret = secret
         self._redact = redact
+        self._host = endpoint.host
         self._routing = (
             ("x-goog-request-params", f"model=models/{model}"),
             ("x-goog-api-client", sdk.client_header),
@@ -77,9 +83,9 @@ class GrpcTransport:
         if call.code() is self._sdk.grpc.StatusCode.OK:
             return bytes(call.result())
         failure = self._failure(call, scope)
-        del call  # its repr holds the service's words unredacted, and this frame travels with the error
-        if _NO_ADDRESS.search(failure.detail):
+        if _spoils_channel(call.code().name, call.details() or ""):
             self._pool.retire(channel)
+        del call  # its repr holds the service's words unredacted, and this frame travels with the error
         scope.check()
         raise failure
 
@@ -117,8 +123,10 @@ class GrpcTransport:
     def _failure(self, call: Any, scope: Scope) -> ModelError:
         message = call.details() or ""
         own = _own_trouble(call.code().name, message)
+        if own is ErrorKind.TOO_LARGE:
+            return too_large(LARGEST_MESSAGE)
         if own is not None:
-            return ModelError(own, self._redact.detail(message))
+            return network_error(own, self._redact(message), self._host)
         return self._described(call, message).to_model_error(self._redact, scope.clock.wall())
 
     def _described(self, call: Any, message: str) -> ServiceError:
@@ -171,3 +179,13 @@ def _own_trouble(code: str, message: str) -> ErrorKind | None:
     if code == "CANCELLED" or _BROKEN_CONNECTION.search(message):
         return ErrorKind.RESET
     return None
+
+
+def _spoils_channel(code: str, message: str) -> bool:
+    """True where the next call on the channel would fail the same way, for a while."""
+    match _own_trouble(code, message):
+        case ErrorKind.UNAVAILABLE:
+            return _NO_ADDRESS.search(message) is not None
+        case ErrorKind.RESET:
+            return _LOST_CONNECTION.search(message) is not None
+    return False

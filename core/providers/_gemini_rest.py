@@ -18,6 +18,7 @@ from core.language import tr
 from core.providers._gemini_failures import Redactor, bad_response, service_error_from_http
 from core.providers._gemini_sdk import Sdk
 from core.providers._gemini_sockets import GuardedSSLSocket, HttpCall, connect, current_call
+from core.providers._network_words import chain_text, network_error, too_large
 from core.scope import Scope
 from core.settings import Endpoint, Secret
 
@@ -40,6 +41,7 @@ class RestTransport:
 
         self._sdk = sdk
         self._redact = redact
+        self._host = endpoint.host
         self._adapter = _Adapter(secret, redact)
         common: dict[str, Any] = {
             "host": endpoint.authority,
@@ -93,8 +95,7 @@ class RestTransport:
             return self._refused(call)
         if call.scope.remaining() <= _CLOCK_GRAIN:
             return DeadlineExceededError(tr("期限已到"))
-        root = _root(error)
-        return ModelError(_broken(root), self._redact.detail(f"{type(root).__name__}: {root}"))
+        return network_error(_broken(error), self._redact(chain_text(error)), self._host)
 
     def _refused(self, call: HttpCall) -> ModelError:
         """The body came whole: an error of the service's, or no message of its at all."""
@@ -156,7 +157,7 @@ class _Adapter(HTTPAdapter):
             body += block
             if len(body) > _LARGEST_BODY:
                 response.close()
-                call.fail(ModelError(ErrorKind.TOO_LARGE, tr("超過 {megabytes} MB", megabytes=_LARGEST_BODY >> 20)))
+                call.fail(too_large(_LARGEST_BODY))
                 raise requests.exceptions.ContentDecodingError("the body is too large")
         return bytes(body)
 
@@ -182,9 +183,10 @@ class _TlsPool(HTTPSConnectionPool):
 _POOLS: Final = {"http": _Pool, "https": _TlsPool}
 
 
-def _broken(root: BaseException) -> ErrorKind:
+def _broken(error: Exception) -> ErrorKind:
     """What kind of end a connection came to before its response was whole."""
-    if isinstance(root, ssl.SSLError):
+    root = _root(error)
+    if isinstance(root, ssl.SSLError) or isinstance(error, requests.exceptions.ProxyError):
         return ErrorKind.UNAVAILABLE
     if isinstance(root, OSError | http.client.IncompleteRead):
         return ErrorKind.RESET

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from core.errors import ErrorKind, ModelError, ScopeError
 from core.language import tr
+from core.providers._network_words import network_error
 from core.scope import Scope
 
 __all__ = ["GuardedSSLSocket", "GuardedSocket", "HttpCall", "connect", "current_call"]
@@ -129,7 +130,7 @@ def connect(host: str, port: int) -> socket.socket:
     """
     call = current_call()
     with call.scope.child(timeout=_CONNECT_SECONDS) as patience:
-        problem: OSError = OSError(tr("找不到主機"))
+        problem: OSError = OSError("no addresses")
         try:
             for family, kind, protocol, _, address in _resolve(host, port, patience):
                 try:
@@ -137,10 +138,10 @@ def connect(host: str, port: int) -> socket.socket:
                 except OSError as error:
                     problem = error
         except ScopeError:  # first: a passed deadline is an OSError too, by way of TimeoutError
-            problem = TimeoutError(tr("連線逾時"))
+            problem = TimeoutError("timed out")
         except OSError as error:
             problem = error
-    call.fail(ModelError(ErrorKind.UNAVAILABLE, f"{host}: {problem.strerror or problem}"))
+    call.fail(network_error(ErrorKind.UNAVAILABLE, str(problem), host))
     raise problem
 
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from core.errors import ErrorKind, ModelError
-from core.language import tr
 from core.providers._gemini_failures import Redactor, bad_response, service_error_from_http
+from core.providers._network_words import chain_text, network_error, too_large
 from core.settings import Secret, Settings
 
 __all__ = ["GOOGLE_URL", "LARGEST_BODY", "GenaiClient", "open_client", "to_model_error"]
@@ -90,10 +90,10 @@ def open_client(settings: Settings, secret: Secret) -> GenaiClient:
 def to_model_error(error: Exception, redact: Redactor, wall: float) -> ModelError:
     """What the caller is told about a failure of the SDK, the network or the service at Unix time wall."""
     if isinstance(error, _BodyTooLargeError):
-        return ModelError(ErrorKind.TOO_LARGE, tr("超過 {megabytes} MB", megabytes=LARGEST_BODY >> 20))
+        return too_large(LARGEST_BODY)
     if isinstance(error, _UnusableResponseError):
         return _from_response(error, redact, wall)
-    return ModelError(_network_kind(error), redact.detail(str(error) or type(error).__name__))
+    return network_error(_network_kind(error), redact(chain_text(error)))
 
 
 def _from_response(error: _UnusableResponseError, redact: Redactor, wall: float) -> ModelError:

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.servers.records import SeenRequest
-from tests.servers.replies import ECHO_PREFIX, UNKNOWN_FINISH_NUMBER, Failure
+from tests.servers.replies import UNKNOWN_FINISH_NUMBER, Failure
 
-__all__ = ["encode_body", "encode_echo", "encode_model", "encode_status", "messages", "model_data", "seen_generate"]
+__all__ = ["encode_body", "encode_model", "encode_status", "encode_text", "messages", "model_data", "seen_generate"]
 
 _MODEL = {"inputTokenLimit": 1048576, "outputTokenLimit": 65536, "supportedGenerationMethods": ["generateContent"]}
 
@@ -60,11 +60,11 @@ def encode_body(data: Mapping[str, Any]) -> bytes:
     return bytes(message.SerializeToString())
 
 
-def encode_echo(text: str) -> bytes:
-    """The default answer, built without a detour through JSON: benchmarks pay for every microsecond here."""
+def encode_text(text: str) -> bytes:
+    """An answer of that text, built without a detour through JSON: benchmarks pay for every microsecond here."""
     message = messages().Response()
     candidate = message.candidates.add(finish_reason=1)
-    candidate.content.parts.add(text=ECHO_PREFIX + text)
+    candidate.content.parts.add(text=text)
     counted = message.usage_metadata
     counted.prompt_token_count, counted.candidates_token_count, counted.total_token_count = 3, 5, 8
     return bytes(message.SerializeToString())

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tests.servers import _wire
 from tests.servers.records import Records, SeenRequest
-from tests.servers.replies import Body, Cut, Drip, Echo, Failure, Hang, Held, Huge, Raw, Redirect, Reply, answer
+from tests.servers.replies import ECHO_PREFIX, Body, Cut, Drip, Echo, Failure, Hang, Held, Huge, Raw, Redirect, Reply
 
 __all__ = ["GrpcSide"]
 
@@ -27,6 +27,7 @@ class GrpcSide:
         self._decide = decide
         self._streams = streams
         self._server: Any = None
+        self._huge: dict[int, bytes] = {}  # by size: made once, since many calls may get it at the same time
         self.port = 0
 
     async def start(self, port: int) -> None:
@@ -107,16 +108,18 @@ class GrpcSide:
             case Body(data) if seen.method == "generate":
                 return _wire.encode_body(data)
             case Echo() if seen.method == "generate":
-                return _wire.encode_echo(seen.text)
+                return _wire.encode_text(ECHO_PREFIX + seen.text)
             case Body() | Echo():
                 return _wire.encode_model(seen.model)
             case Held():
                 await reply.opened()
-                return _wire.encode_echo(seen.text)
+                return _wire.encode_text(ECHO_PREFIX + seen.text)
             case Raw(data):
                 return data
             case Huge(mebibytes):
-                return _wire.encode_body(answer("x" * (mebibytes << 20)).data)
+                if mebibytes not in self._huge:
+                    self._huge[mebibytes] = _wire.encode_text("x" * (mebibytes << 20))
+                return self._huge[mebibytes]
             case Failure():
                 await self._fail(reply, context)
             case Cut():
@@ -138,12 +141,20 @@ class GrpcSide:
 
 
 def _shut_connection(peer: str, port: int) -> None:
-    """End the TCP connection of that client; gRPC has no call for it, so the socket is looked up by its ends."""
+    """End the TCP connection of that client; gRPC has no call for it, so the socket is looked up by its ends.
+
+    By gRPC's own descriptor and no copy of it: gRPC closes its own at once, and a copy would keep the connection
+    open and its events coming.
+    """
     client_port = int(peer.rpartition(":")[2])
     for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as found:
-            if _port(found.getsockname()) == port and _port(found.getpeername()) == client_port:
-                found.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # no socket, or closed in the meantime
+            found = socket.socket(fileno=int(name))
+            try:
+                if _port(found.getsockname()) == port and _port(found.getpeername()) == client_port:
+                    found.shutdown(socket.SHUT_RDWR)
+            finally:
+                found.detach()
 
 
 def _port(address: Any) -> int:

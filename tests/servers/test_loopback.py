@@ -11,8 +11,10 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psutil
 import pytest
 
+from core.providers._gemini_sdk import load_sdk
 from tests.servers import LoopbackGemini
 from tests.servers import replies as r
 from tests.servers.checks import nothing_left_over
@@ -89,6 +91,24 @@ def test_leaves_nothing_behind_with_calls_hanging() -> None:
             waiting = [threads.submit(ask, server) for _ in range(4)]
             server.records.wait_for_calls(4)
         assert all(isinstance(call.exception(), http.client.RemoteDisconnected | ConnectionError) for call in waiting)
+
+
+def test_cutting_grpc_connections_uses_up_no_descriptors() -> None:
+    """The socket to cut is looked for among all descriptors of the process, and no copy of any of them stays."""
+    path = "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent"
+    grpc = load_sdk().grpc
+    with LoopbackGemini(script=r.Cut()) as server:
+
+        def cut() -> int:
+            with (
+                grpc.insecure_channel(server.grpc_endpoint.authority) as channel,
+                pytest.raises(grpc.RpcError, match="UNAVAILABLE"),
+            ):
+                channel.unary_unary(path)(b"", timeout=10)
+            return psutil.Process().num_fds()
+
+        first, *_, last = (cut() for _ in range(8))
+    assert last < first + 20, "each cut doubled them"
 
 
 def test_speaks_to_the_successor_sdk_too() -> None:

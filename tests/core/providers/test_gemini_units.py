@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import socket
@@ -159,6 +160,22 @@ def test_a_channel_that_found_no_address_is_replaced() -> None:
     assert opened == [0, 0]
 
 
+def test_a_channel_whose_connection_broke_is_replaced() -> None:
+    """gRPC would hand the next call to the broken connection for a moment; a fresh channel makes a new one."""
+    with LoopbackGemini(script=[None, r.Cut(), None]) as server:
+        model = GeminiModel(Settings(api_key=Secret(CANARY), endpoint=server.grpc_endpoint))
+        opened = []
+        for _ in range(3):
+            with contextlib.suppress(ModelError):
+                model.generate(Prompt("q"), Scope())
+            assert model._parts is not None
+            transport = model._parts.transport
+            assert isinstance(transport, GrpcTransport)
+            opened.append(transport._pool.channels)
+        model.close()
+        assert (opened, server.calls) == ([1, 0, 1], 3)
+
+
 @pytest.mark.parametrize("announced", [(3.0, 10.0), (30.0, 31.0), (math.inf, None)])
 def test_the_announced_deadline_is_never_short(announced: tuple[float, float | None]) -> None:
     """The service is told at least 10 s, a little more than is left, or nothing where there is no deadline."""
@@ -201,6 +218,25 @@ def test_the_announced_deadline_is_never_short(announced: tuple[float, float | N
 def test_grpcs_own_troubles_are_told_from_the_services(code: str, message: str, kind: ErrorKind | None) -> None:
     """The same code can come from the network or from the service; the words decide."""
     assert _gemini_grpc._own_trouble(code, message) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "spoilt"),
+    [
+        ("UNAVAILABLE", "Stream removed (Socket closed)", True),
+        ("UNAVAILABLE", "Stream removed (sendmsg: Broken pipe (32))", True),
+        ("UNAVAILABLE", "GOAWAY received", True),
+        ("UNAVAILABLE", "DNS resolution failed for x", True),
+        ("UNAVAILABLE", "failed to connect to all addresses; last error: Connection refused", False),
+        ("INTERNAL", "Received RST_STREAM with error code 2", False),
+        ("CANCELLED", "", False),
+        ("UNAVAILABLE", "The model is overloaded. Please try again later.", False),
+        ("RESOURCE_EXHAUSTED", "Stream removed (CLIENT: Received message larger than max (10 vs. 8))", False),
+    ],
+)
+def test_only_a_channel_that_would_fail_again_is_replaced(code: str, message: str, spoilt: bool) -> None:
+    """A lost connection and a failed look-up spoil the channel; the end of one call, or no server, do not."""
+    assert _gemini_grpc._spoils_channel(code, message) is spoilt
 
 
 @pytest.mark.parametrize("trailer", [b"\x08\x05", b"\xff"], ids=["contradicting", "garbled"])
@@ -296,7 +332,7 @@ def test_a_name_without_addresses_is_unavailable(monkeypatch: pytest.MonkeyPatch
     """An empty list of addresses is said as a host that cannot be found."""
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [])
     call = _gemini_sockets.HttpCall(Scope())
-    with call.running(), pytest.raises(OSError, match="找不到主機"):
+    with call.running(), pytest.raises(OSError, match="no addresses"):
         _gemini_sockets.connect("empty.test", 443)
     assert call.failure is not None
 
