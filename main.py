@@ -96,6 +96,8 @@ def _with_settings(options: argparse.Namespace, store: SettingsStore, layered: L
             notes = console_like(stdout=sys.stderr or open(os.devnull, "w"))  # noqa: SIM115 - for as long as we run
             return run_program(options, console, notes, interrupts, layered, environ=os.environ, stdin=sys.stdin)
         except OutputClosed as closed:
+            if interrupts.leave_with is not None:  # the terminal was closed, and so nothing can be written
+                return interrupts.leave_with
             if closed.detail:
                 console.note(tr("無法寫出結果 ({detail})", detail=closed.detail))
             return closed.exit_code

@@ -12,7 +12,9 @@ The Chinese text is the key. The other languages' catalogues are GNU gettext fil
 
 from __future__ import annotations
 
+import contextlib
 import gettext
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -54,15 +56,17 @@ def language() -> str:
 
 
 def use_language(code: str) -> None:
-    """Show everything from now on in that language: a key of LANGUAGES. Raises ValueError where it is none."""
+    """Show everything from now on in that language: a key of LANGUAGES. Raises ValueError where it is none.
+
+    Where its catalogue is missing or damaged the language is Traditional Chinese, which needs none: see language().
+    """
     global _language, _translations
     if code not in LANGUAGES:
         raise ValueError(f"no language {code!r}")
-    if code == _SOURCE:
-        _translations = gettext.NullTranslations()
-    else:
-        _translations = gettext.translation(DOMAIN, LOCALE, languages=[code])
-    _language = code
+    _translations, _language = gettext.NullTranslations(), _SOURCE
+    if code != _SOURCE:
+        with contextlib.suppress(OSError, UnicodeError, struct.error):
+            _translations, _language = gettext.translation(DOMAIN, LOCALE, languages=[code]), code
 
 
 def ambient_language(environ: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from core.clock import SYSTEM_CLOCK, Clock
@@ -41,7 +41,7 @@ class Telemetry:
     A run is a span "parallel_processing.run"; in it every call is a client span "generate_content MODEL" with the
     tokens it took and, if it failed, the kind of failure as error.type. Each attempt is a span of its own, since
     each is sent, waited for and counted by the service. Thread-safe. close() hands over what is left within
-    timeout seconds and gives up on the rest.
+    timeout seconds and gives up on the rest. settings say who is asked, and where; they may be exchanged.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Telemetry:
         *,
         settings: Settings,
         clock: Clock = SYSTEM_CLOCK,
-        shutdown: Callable[[], object] = lambda: None,
+        shutdowns: Sequence[Callable[[], object]] = (),
     ) -> None:
         self._tracer = tracers.get_tracer(_SCOPE)
         meter = meters.get_meter(_SCOPE)
@@ -67,9 +67,9 @@ class Telemetry:
             description="Number of input and output tokens used.",
             explicit_bucket_boundaries_advisory=_TOKENS,
         )
-        self._common = _where(settings)
+        self.settings = settings
         self._clock = clock
-        self._shutdown = shutdown
+        self._shutdowns = shutdowns
         self._run: Span | None = None
 
     @contextlib.contextmanager
@@ -87,7 +87,7 @@ class Telemetry:
     def note_call(self, record: CallRecord) -> None:
         """One attempt has ended."""
         model = model_name(record.identity)
-        attributes = self._common | {"gen_ai.request.model": model}
+        attributes = _where(self.settings) | {"gen_ai.request.model": model}
         if record.error is not None:
             attributes["error.type"] = _error_type(record.error)
         self._durations.record(record.seconds, attributes)
@@ -98,9 +98,13 @@ class Telemetry:
 
     def close(self, *, timeout: float = 1.0) -> None:
         """Hand over what has not been yet. A collector that does not answer costs at most timeout seconds."""
-        thread = threading.Thread(target=self._shutdown, name="telemetry", daemon=True)
-        thread.start()
-        thread.join(timeout)
+        threads = [threading.Thread(target=_quietly, args=(each,), name="telemetry", daemon=True)
+                   for each in self._shutdowns]  # fmt: skip
+        for thread in threads:
+            thread.start()
+        until = self._clock.now() + timeout
+        for thread in threads:
+            thread.join(max(until - self._clock.now(), 0))
 
     def _record_span(self, record: CallRecord, name: str, attributes: Mapping[str, Any]) -> None:
         from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
@@ -150,18 +154,20 @@ def open_telemetry(
     except ImportError:
         on_note(tr("⚠️ 設定了 OpenTelemetry 但缺少套件, 這次不送出; 請執行 pip install -r requirements-otel.txt"))
         return None
-    resource = Resource.create({"service.name": _SCOPE}).merge(OTELResourceDetector().detect())
-    tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
-    if traces:
-        tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    readers = [PeriodicExportingMetricReader(OTLPMetricExporter())] if metrics else []
-    meters = MeterProvider(readers, resource, shutdown_on_exit=False)
-
-    def shutdown() -> None:
-        tracers.shutdown()
-        meters.shutdown()
-
-    return Telemetry(tracers, meters, settings=settings, clock=clock, shutdown=shutdown)
+    try:
+        resource = Resource.create({"service.name": _SCOPE}).merge(OTELResourceDetector().detect())
+        tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+        if traces:
+            tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        readers = [PeriodicExportingMetricReader(OTLPMetricExporter())] if metrics else []
+        meters = MeterProvider(readers, resource, shutdown_on_exit=False)
+    except Exception as error:  # noqa: BLE001 - the SDK reads a dozen variables of its own: a wrong one costs no answer
+        kind = type(error).__name__
+        on_note(tr("⚠️ OpenTelemetry 的設定無法使用 ({error}), 這次不送出; 請檢查 OTEL_ 開頭的環境變數", error=kind))
+        return None
+    return Telemetry(
+        tracers, meters, settings=settings, clock=clock, shutdowns=(meters.shutdown, tracers.shutdown)
+    )
 
 
 def _is_wanted(environ: Mapping[str, str], signal: str) -> bool:
@@ -170,6 +176,11 @@ def _is_wanted(environ: Mapping[str, str], signal: str) -> bool:
     exporter = environ.get(f"OTEL_{signal}_EXPORTER") or "otlp"
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
     return not disabled and exporter == "otlp" and any(environ.get(name) for name in endpoints)
+
+
+def _quietly(shutdown: Callable[[], object]) -> None:
+    with contextlib.suppress(Exception):  # what cannot be handed over is lost, and nobody is there to be told
+        shutdown()
 
 
 def _where(settings: Settings) -> dict[str, Any]:

@@ -131,8 +131,9 @@ class Console:
 
     def write_line(self, text: str = "") -> None:
         """Write text, which may have several lines, and end the line; on a terminal long lines go on indented."""
-        if self._show is not None:
-            self._show(text)
+        show = self._show  # looked at once: another thread may end lines_go_to() meanwhile
+        if show is not None:
+            show(text)
         else:
             self._out.write(self.fitted(text) + "\n")
 
@@ -152,8 +153,9 @@ class Console:
 
         Never raises: where stderr is closed the note is lost.
         """
-        if self._show is not None and self._err.is_terminal:
-            self._show(text)
+        show = self._show
+        if show is not None and self._err.is_terminal:
+            show(text)
             return
         with contextlib.suppress(OutputClosed):
             self._err.write(text + "\n")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine"]
 
-_AT_START: Final = frozenset({"cache_store"})
+_AT_START: Final = frozenset({"cache_store", "plain"})
 _NOT_THE_MODELS: Final = _AT_START | {
     "max_workers", "cache_ttl", "history", "language", "fallback_models", "fallback_unasked",
 }  # fmt: skip
@@ -161,6 +161,8 @@ class Engine:
         if changed - _NOT_THE_MODELS:
             self._exchange(settings)
         self.settings = settings
+        if self._telemetry is not None:
+            self._telemetry.settings = settings
         self.executor.resize(settings.max_workers)
         self.cache.default_ttl = settings.cache_ttl
         if "history" in changed:

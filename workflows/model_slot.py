@@ -31,6 +31,7 @@ class ModelSlot:
         self._lock = threading.Lock()
         self._started = False
         self._loaded: Future[Loaded] = Future()
+        self._checked = threading.Event()
 
     def start(self) -> None:
         """Make and check it in the background. Idempotent."""
@@ -55,6 +56,7 @@ class ModelSlot:
         """
         self.start()
         self._loaded.exception()  # waits for the one there is
+        self._checked.wait()  # nor is it closed under its own check, which is bounded
         found = make()
         try:
             found.verify(self._clock)
@@ -80,9 +82,13 @@ class ModelSlot:
             loaded = self._first()
         except BaseException as error:  # noqa: BLE001 - a background thread's failure belongs to whoever waits for it
             self._loaded.set_exception(error)
+            self._checked.set()
             return
         self._loaded.set_result(loaded)
         try:
             loaded.verify(self._clock)
         except ParallelProcessingError as error:
-            self.problem = error
+            if self.peek() is loaded:  # of one that was exchanged meanwhile it is nobody's problem any more
+                self.problem = error
+        finally:
+            self._checked.set()

@@ -120,7 +120,10 @@ class QueryEntry:
         for number, (title, queries) in enumerate(found, 1):
             count = tr_n("{count:,} 個問題", len(queries))
             self._console.write_line(fit(f"│ {number}. {title[:500]} ({count})", self._console.width))
-        chosen = _number(self._console.ask_plain(tr("選擇哪一組 (直接按 Enter 返回): ")), len(found))
+        try:
+            chosen = _number(self._console.ask_plain(tr("選擇哪一組 (直接按 Enter 返回): ")), len(found))
+        except EOFError:  # Ctrl-D means none of them; what was entered before is still there
+            return
         if chosen is not None:
             queries = tuple(query.strip() for query in found[chosen - 1][1] if query.strip())
             self._draft = self._draft.ready(queries)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from core.errors import ParallelProcessingError, SettingsError, StorageError
-from core.language import marked, tr, use_language
+from core.language import language, marked, tr, use_language
 from core.setting_specs import LANGUAGE, SPECS, Kind, SettingGroup, SettingSpec
 from core.setting_values import checked_value
 from core.settings import API_KEY, LayeredSettings, Settings, Source, screen_language
@@ -141,16 +141,20 @@ class SettingsMenu:
         layered = self._store.load()
         source = layered.sources[spec.name]
         later: tuple[str, ...] = ()
+        applied = False
         try:
             if not self._may_write():
                 return
             if source not in _OVERRIDDEN:
                 later = self._apply(spec, value)
+                applied = True
             save()
         except StorageError as error:
             self._console.write_line(failure_text(error))
-            if source not in _OVERRIDDEN and spec.field not in later:
+            if applied and spec.field not in later:
                 self._console.write_line(tr("⚡ 只在這次執行是 {value}", value=shown_value(spec, value)))
+            else:
+                self._console.write_line(tr("⏹️ 沒有改動"))
             return
         except (ParallelProcessingError, ImportError) as error:  # also an SDK that is not installed
             self._console.write_line(failure_text(error))
@@ -163,9 +167,9 @@ class SettingsMenu:
         settings = replace(self._engine.settings, **{spec.field: value})
         later = self._engine.apply(settings)
         if spec is LANGUAGE:
-            try:
-                use_language(screen_language(settings, self._store.environ))
-            except OSError:  # its catalogue is missing
+            wanted = screen_language(settings, self._store.environ)
+            use_language(wanted)
+            if language() != wanted:  # its catalogue is missing
                 return (*later, spec.field)
         return later
 

@@ -31,4 +31,4 @@ def set_up_logging(*, debug: bool) -> None:
         logging.basicConfig(level=logging.WARNING)
         logging.getLogger("core.providers").setLevel(logging.INFO)  # the libraries' own words for a network's trouble
     else:
-        logging.lastResort = None
+        logging.getLogger().addHandler(logging.NullHandler())  # without any, Python prints that there is none

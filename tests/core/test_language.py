@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from core.language import ambient_language, find_language, language, marked, tr, tr_n, use_language
+from core.language import DOMAIN, ambient_language, find_language, language, marked, tr, tr_n, use_language
 
 
 def test_a_message_without_a_catalogue_is_the_message_with_its_values() -> None:
@@ -73,3 +75,19 @@ def test_an_empty_message_stays_empty_in_every_language() -> None:
         assert tr("") == ""
     finally:
         use_language("zh_TW")
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"no catalogue at all", b"\xde\x12\x04\x95\x00\x00\x00\x00\xff\xff\xff\xff"]
+)
+def test_without_its_catalogue_a_language_is_chinese(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    """A missing or damaged catalogue keeps nobody from starting the program."""
+    if content is not None:
+        (tmp_path / "en" / "LC_MESSAGES").mkdir(parents=True)
+        (tmp_path / "en" / "LC_MESSAGES" / f"{DOMAIN}.mo").write_bytes(content)
+    monkeypatch.setattr("core.language.LOCALE", tmp_path)
+    use_language("en")
+    assert language() == "zh_TW"
+    assert tr("失敗") == "失敗"

@@ -193,6 +193,48 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "requirements-otel.txt" in notes[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "x"),
+    ],
+)
+def test_a_wrong_variable_of_the_sdk_costs_no_answer(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """It is said once, and the program goes on without telemetry."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", name: value}
+    for variable, text in environ.items():
+        monkeypatch.setenv(variable, text)
+    notes: list[str] = []
+    assert open_telemetry(environ, Settings(), on_note=notes.append) is None
+    assert "ValueError" in notes[0]
+
+
+def test_a_shutdown_that_fails_stops_no_other() -> None:
+    """Both signals have their turn, and nothing is raised in a thread of its own."""
+    done: list[str] = []
+
+    def fail() -> None:
+        raise RuntimeError("no")
+
+    telemetry = Telemetry(
+        TracerProvider(shutdown_on_exit=False), MeterProvider([], shutdown_on_exit=False),
+        settings=Settings(), shutdowns=[fail, lambda: done.append("metrics")],
+    )  # fmt: skip
+    telemetry.close(timeout=10.0)
+    assert done == ["metrics"]
+
+
+def test_another_endpoint_is_told_at_once(collected: Collected) -> None:
+    """The server is where the call was made, not where the first ones were."""
+    collected.telemetry.settings = load_settings(
+        {"GEMINI_API_KEY": "k", "GEMINI_API_ENDPOINT": "http://127.0.0.1:8000"}
+    )
+    collected.note(answer=ANSWER)
+    assert (collected.spans[0].attributes or {})["server.port"] == 8000
+
+
 class _Collector(http.server.ThreadingHTTPServer):
     """A collector that keeps what it is sent, by path."""
 
@@ -277,7 +319,7 @@ def test_a_collector_that_does_not_answer_holds_nobody_up() -> None:
     settings = Settings()
     telemetry = Telemetry(
         TracerProvider(shutdown_on_exit=False), MeterProvider([], shutdown_on_exit=False),
-        settings=settings, shutdown=release.wait,
+        settings=settings, shutdowns=[release.wait],
     )  # fmt: skip
     telemetry.close(timeout=0.01)
     waiting = [thread for thread in threading.enumerate() if thread.name == "telemetry"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pexpect
 import pyte
+import wcwidth
 
 __all__ = ["PASTE_END", "PASTE_START", "Session", "terminal"]
 
@@ -62,6 +63,16 @@ class Session:
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
 
     @property
+    def row(self) -> int:
+        """The cursor's line, counted from the first one that the screen ever showed."""
+        return len(self.screen.history.top) + int(self.screen.cursor.y)
+
+    @property
+    def wraps(self) -> list[str]:
+        """What was written past the right edge, so that the terminal had to go on in the next line."""
+        return self.screen.wraps
+
+    @property
     def text(self) -> str:
         """Everything the child wrote, decoded."""
         return self.output.decode("utf-8", "replace")
@@ -89,6 +100,13 @@ class Session:
         """Wait until the screen's cursor stands right after this prompt: the program reads keys from now on."""
         wanted = prompt.rstrip()
         self.wait_until(lambda: self._line_at_cursor() == wanted and self._reads_keys(), f"the prompt {prompt!r}")
+        self._mark = len(self.output)
+
+    def answer(self, text: str, prompt: str) -> None:
+        """Type a line and wait for this prompt, or one that ends so, further down, on one line or on several."""
+        before = self.row
+        self.enter(text)
+        self.wait_until(lambda: self.row > before and self._asks(prompt), f"the prompt {prompt!r} after {text!r}")
         self._mark = len(self.output)
 
     def send(self, keys: str | bytes) -> None:
@@ -131,6 +149,15 @@ class Session:
         """Send a signal to the child."""
         self.child.kill(number)
 
+    def hang_up(self) -> int:
+        """Close the terminal, as a person who closes its window does; returns the exit code as wait_for_exit() does."""
+        process = self.child.ptyproc  # type: ignore[attr-defined]  # not in the stubs
+        process.fileobj.close()
+        process.closed = True
+        process.wait()
+        code, number = process.exitstatus, process.signalstatus
+        return int(code if code is not None else 128 + (number or 0))
+
     def wait_for_exit(self) -> int:
         """Read to the end; returns the exit code, 128 + signal where one ended it."""
         limit = time.monotonic() + _PATIENCE
@@ -163,17 +190,35 @@ class Session:
         return True
 
     def _line_at_cursor(self) -> str:
-        return str(self.screen.display[self.screen.cursor.y])[: self.screen.cursor.x].rstrip()
+        line = self.screen.buffer[self.screen.cursor.y]
+        return "".join(line[column].data for column in range(self.screen.cursor.x)).rstrip()
+
+    def _asks(self, prompt: str) -> bool:
+        line, wanted = self._line_at_cursor().strip(), prompt.strip()
+        return bool(line) and (wanted.endswith(line) or line.endswith(wanted)) and self._reads_keys()
 
     def _reads_keys(self) -> bool:
         return not termios.tcgetattr(self.child.child_fd)[3] & termios.ICANON
 
 
 class _Screen(pyte.HistoryScreen):  # type: ignore[misc]  # pyte ships no types
-    """A pyte screen that passes over joiners and variation selectors, at which pyte would drop the rest of a line."""
+    """A pyte screen that passes over joiners and variation selectors, at which pyte would drop the rest of a line.
+
+    wraps is what did not fit into its line while the terminal was to wrap by itself.
+    """
+
+    wraps: list[str]
+
+    def __init__(self, columns: int, rows: int, **options: int) -> None:
+        self.wraps = []
+        super().__init__(columns, rows, **options)
 
     def draw(self, data: str) -> None:
-        super().draw(data.replace("\ufe0f", "").replace("\u200d", ""))
+        data = data.replace("\ufe0f", "").replace("\u200d", "")
+        width = sum(max(0, wcwidth.wcwidth(character)) for character in data)
+        if self.cursor.x + width > self.columns and pyte.modes.DECAWM in self.mode:
+            self.wraps.append(data)
+        super().draw(data)
 
 
 @contextlib.contextmanager

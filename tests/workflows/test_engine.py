@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +136,37 @@ def test_other_settings_are_in_force_at_once(engine: Engine, home: Path) -> None
     assert engine.apply(replace(engine.settings, query_timeout=1.0, cache_store="sqlite")) == ("cache_store",)
     assert engine.limiter is not before
     assert engine.ask(["乙"], scope=Scope(), observer=lambda event: None)["report"].all_answered
+
+
+def test_a_check_that_ends_after_the_exchange_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it finds is about a model that nobody asks any more; nor is that one closed while it is looked at."""
+    checking, go_on, closed = threading.Event(), threading.Event(), list[bool]()
+    first, close = list[ModelParts](), ModelParts.close
+
+    def verify(parts: ModelParts, scope: Scope) -> None:
+        if not first:
+            first.append(parts)
+            checking.set()
+            assert go_on.wait(20)
+            closed.append(False)
+            raise ModelError(ErrorKind.BAD_KEY)
+
+    def note_close(parts: ModelParts) -> None:
+        closed.append(parts is first[0])
+        close(parts)
+
+    monkeypatch.setattr(ModelParts, "verify", verify)
+    monkeypatch.setattr(ModelParts, "close", note_close)
+    engine = Engine(OFFLINE)
+    engine.start()
+    assert checking.wait(20)
+    exchange = threading.Thread(target=engine.apply, args=(replace(OFFLINE, query_timeout=3.0),))
+    exchange.start()
+    go_on.set()
+    exchange.join(20)
+    assert closed[:2] == [False, True]
+    assert engine.problem is None
+    engine.close()
 
 
 def test_settings_that_make_no_model_leave_the_one_there_is(engine: Engine) -> None:

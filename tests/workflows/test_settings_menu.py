@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.doctor import Check, CheckState
-from core.errors import ErrorKind, ModelError
+from core.errors import ErrorKind, ModelError, StorageError
 from core.language import language, use_language
 from core.limits import Limits
 from core.setting_specs import SPECS
@@ -170,14 +170,10 @@ def test_the_language_changes_at_once(visit: Visit, tmp_path: Path, monkeypatch:
 
 
 def test_a_language_without_its_catalogue_is_no_crash(
-    visit: Visit, monkeypatch: pytest.MonkeyPatch
+    visit: Visit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """An installation that lacks a file: kept for the next start."""
-
-    def missing(code: str) -> None:
-        raise FileNotFoundError(2, "no catalogue")
-
-    monkeypatch.setattr(settings_menu, "use_language", missing)
+    monkeypatch.setattr("core.language.LOCALE", tmp_path)
     shown = visit(f"{LANGUAGE}\nen\n")
     assert "⏳ 下次啟動起是 en" in shown
 
@@ -246,6 +242,23 @@ def full(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(28, "full")
 
     monkeypatch.setattr("workflows.settings_store.replace_file", full)
+
+
+def test_where_nothing_was_applied_nothing_is_said_to_be(
+    visit: Visit, engine: StandInEngine, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spoilt file that cannot be put aside stops a change before it begins."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("no = toml = at all")
+
+    def stuck(_: SettingsStore) -> Path:
+        raise StorageError("設定檔無法改名")
+
+    monkeypatch.setattr(SettingsStore, "put_aside", stuck)
+    shown = visit(f"{WORKERS}\n9\ny\n")
+    assert "⏹️ 沒有改動" in shown
+    assert "⚡" not in shown
+    assert engine.settings.max_workers == 5
 
 
 def test_what_cannot_be_kept_is_in_force_for_now(visit: Visit, engine: StandInEngine, full: None) -> None:
