@@ -84,18 +84,18 @@ class CacheManager:
             else:
                 self._store.remove(place)
 
-    def invalidate(self, key: str) -> None:
-        """Forget the key, and what is being computed for it."""
+    def invalidate(self, key: str) -> bool:
+        """Forget the key, and what is being computed for it; True if a living value went."""
         place = address(key)
         with self._writing:
             self._flights.forget(place)
-            self._store.remove(place)
+            return self._store.remove(place)
 
-    def clear_all(self) -> None:
-        """Forget everything, and what is being computed. The counts go on."""
+    def clear_all(self) -> bool:
+        """Forget everything, and what is being computed; False where the store could not. The counts go on."""
         with self._writing:
             self._flights.forget_all()
-            self._store.clear()
+            return self._store.clear()
 
     @property
     def store(self) -> CacheStore:

@@ -43,8 +43,8 @@ class CacheStore(Protocol):
     def remove(self, key: str) -> bool:
         """Drop the entry; True if there was a living one."""
 
-    def clear(self) -> None:
-        """Drop all entries."""
+    def clear(self) -> bool:
+        """Drop all entries; False where the medium refuses, which keeps them."""
 
     def peek(self, key: str) -> Snapshot | None:
         """The living entry, whose use is not noted; None if there is none."""
@@ -61,6 +61,9 @@ class CacheStore(Protocol):
 
     def tally(self) -> StoreTally:
         """The counts, with expired entries already dropped."""
+
+    def failures(self) -> int:
+        """How often so far the medium refused: then an empty result means nothing, and a change was not made."""
 
     def close(self) -> None:
         """Write down what is not yet, and part from the medium. Idempotent; the store may be used again after."""
@@ -144,7 +147,7 @@ class MemoryStore:
             self._counts.removed += removed
             return removed
 
-    def clear(self) -> None:
+    def clear(self) -> bool:
         with self._lock:
             self._sweep(self._clock.now(), len(self._entries))
             self._counts.removed += self._count()
@@ -153,6 +156,7 @@ class MemoryStore:
             self._pinned_bytes = 0
             self._expiries.clear()
             self._bytes = 0
+        return True
 
     def peek(self, key: str) -> Snapshot | None:
         with self._lock:
@@ -179,6 +183,9 @@ class MemoryStore:
         with self._lock:
             self._sweep(self._clock.now(), len(self._entries))
             return StoreTally(**dataclasses.asdict(self._counts), entries=self._count(), bytes=self._bytes)
+
+    def failures(self) -> int:
+        return 0
 
     def close(self) -> None:
         """There is nothing to part from."""

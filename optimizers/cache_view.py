@@ -48,10 +48,8 @@ class CacheView:
         return self._cache.store.peek(key)
 
     def drop(self, key: str) -> bool:
-        """Forget the entry, pinned or not; False if it had gone."""
-        there = self.look(key) is not None
-        self._cache.invalidate(key)
-        return there
+        """Forget the entry, pinned or not; False if it had gone, or could not be dropped."""
+        return self._cache.invalidate(key)
 
     def pin(self, key: str, pinned: bool) -> Pinning:
         """See CacheStore.pin."""

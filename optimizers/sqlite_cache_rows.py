@@ -53,7 +53,7 @@ def decoded(value: str, question: str | None, size: int) -> Snapshot | None:
         else:
             kept = body[1]
         asked = None if question is None else _question(_opened(question))
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, LookupError):
         return None
     return Snapshot(kept, size, not isinstance(kept, list | dict), asked)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import UsageError
 from core.language import tr
+from core.scope import call_shielded
 from optimizers.cache_reports import EntryInfo, Pinning, StoreTally
 from optimizers.cache_stores import MOST_PINNED
 from optimizers.cache_values import Snapshot
@@ -29,7 +32,10 @@ class SQLiteStore:
     """A CacheStore in a file, which several processes may share. Thread-safe.
 
     Bounds, order and counts are those of MemoryStore; the counts are the file's, over all its processes. Hits since
-    the last write are kept in memory and written with the next one, so that a lookup never waits for the disk.
+    the last write are kept in memory and written with the next one, so that a lookup only reads. Callers go one after
+    the other: a lookup may wait for another's write, and each of the two, 250 ms at most, for a file that another
+    process holds; then the file is left alone for 5 s, as CacheFile says.
+    on_note is called without a lock, and what it raises is logged.
     Written are answers and plain JSON values; anything else is not stored, nor is a value or question of which
     is_secret says that it holds the key. The file survives the death of a process at any point. It may be lost with
     the machine's power: then it begins anew, as any damaged one does, and nothing but a cache is gone.
@@ -51,13 +57,14 @@ class SQLiteStore:
         self._max_bytes = max_bytes
         self._clock = clock
         self._is_secret = is_secret
-        self._file = CacheFile(path, on_note=on_note)
-        # Guards the connection and _touched; held by every public method for its whole length, which is SQL alone.
+        self._on_note = on_note
+        self._file = CacheFile(path, clock=clock)
+        # Guards the connection and _touched; held by every public method while it works, which is SQL alone.
         self._lock = threading.Lock()
         self._touched: dict[str, int] = {}  # hits not yet written, in the order of the last one
 
     def get(self, key: str) -> Snapshot | None:
-        with self._lock:
+        with self._held():
             found = self._look(key)
             if found is not None:
                 self._touched[key] = self._touched.pop(key, 0) + 1
@@ -68,11 +75,9 @@ class SQLiteStore:
         if value is None or self._is_secret("".join(filter(None, value))):
             self.remove(key)  # what was there is not what is true now
             return
-        now = self._clock.wall()
         size = snapshot.size + len(key)
 
-        def work(sql: sqlite3.Connection) -> None:
-            self._tidy(sql, now)
+        def work(sql: sqlite3.Connection, now: float) -> None:
             pinned = self._drop(sql, "replaced", "key = ?", key, pinned=True)
             if size > self._max_bytes - _count(sql, "pinned_bytes"):
                 _add(sql, too_large=1)
@@ -86,38 +91,35 @@ class SQLiteStore:
             )
             _add(sql, stores=1, entries=1, bytes=size, pinned=pinned, pinned_bytes=size * pinned)
 
-        with self._lock:
-            self._file.write(work, None)
+        with self._held():
+            self._write(work, None)
 
     def remove(self, key: str) -> bool:
-        def work(sql: sqlite3.Connection) -> bool:
-            self._tidy(sql, self._clock.wall())
+        def work(sql: sqlite3.Connection, now: float) -> bool:
             before = _count(sql, "entries")
             self._drop(sql, "removed", "key = ?", key, pinned=True)
             return _count(sql, "entries") < before
 
-        with self._lock:
-            return self._file.write(work, False)
+        with self._held():
+            return self._write(work, False)
 
-    def clear(self) -> None:
-        def work(sql: sqlite3.Connection) -> None:
-            self._tidy(sql, self._clock.wall())
+    def clear(self) -> bool:
+        def work(sql: sqlite3.Connection, now: float) -> bool:
             removed = _count(sql, "entries")
             sql.execute("DELETE FROM entries")
             sql.execute("UPDATE counts SET entries = 0, bytes = 0, pinned = 0, pinned_bytes = 0")
             _add(sql, removed=removed)
+            return True
 
-        with self._lock:
-            self._file.write(work, None)
+        with self._held():
+            return self._write(work, False)
 
     def peek(self, key: str) -> Snapshot | None:
-        with self._lock:
+        with self._held():
             return self._look(key)
 
     def pin(self, key: str, pinned: bool) -> Pinning:
-        def work(sql: sqlite3.Connection) -> Pinning:
-            now = self._clock.wall()
-            self._tidy(sql, now)
+        def work(sql: sqlite3.Connection, now: float) -> Pinning:
             row = sql.execute("SELECT size, pinned FROM entries WHERE key = ?", (key,)).fetchone()
             if row is None or bool(row[1]) == pinned:
                 return Pinning.ABSENT if row is None else Pinning.DONE
@@ -130,33 +132,39 @@ class SQLiteStore:
             (left,) = sql.execute("SELECT COUNT(*) FROM entries WHERE key = ?", (key,)).fetchone()
             return Pinning.DONE if left else Pinning.EXPIRED
 
-        with self._lock:
-            return self._file.write(work, Pinning.ABSENT)
+        with self._held():
+            return self._write(work, Pinning.ABSENT)
 
     def entries(self) -> list[EntryInfo]:
-        now = self._clock.wall()
-
-        def work(sql: sqlite3.Connection) -> list[EntryInfo]:
-            self._tidy(sql, now)
-            return listed(sql, now)
-
-        with self._lock:
-            return self._file.write(work, [])
+        with self._held():
+            return self._write(listed, [])
 
     def tally(self) -> StoreTally:
-        def work(sql: sqlite3.Connection) -> StoreTally:
-            self._tidy(sql, self._clock.wall())
+        def work(sql: sqlite3.Connection, now: float) -> StoreTally:
             return StoreTally(*sql.execute(f"SELECT {', '.join(COUNTS)} FROM counts").fetchone())
 
-        with self._lock:
-            return self._file.write(work, StoreTally())
+        with self._held():
+            return self._write(work, StoreTally())
+
+    def failures(self) -> int:
+        with self._held():
+            return self._file.failures
 
     def close(self) -> None:
         """Write down the hits and close the file. The store may be used again after."""
-        with self._lock:
+        with self._held():
             if self._touched:
-                self._file.write(self._note_hits, None)
+                self._write(lambda sql, now: None, None)
             self._file.close()
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """The lock; what a person should know of the file is told once it is free."""
+        with self._lock:
+            yield
+            notes = self._file.take_notes()
+        for note in notes:
+            call_shielded(functools.partial(self._on_note, note))
 
     def _look(self, key: str) -> Snapshot | None:
         now = self._clock.wall()
@@ -171,17 +179,25 @@ class SQLiteStore:
 
         return self._file.read(work, None)
 
-    def _tidy(self, sql: sqlite3.Connection, now: float) -> None:
-        """Before every change: the hits written down, and what has expired gone."""
-        self._note_hits(sql)
-        self._drop(sql, "expired", _EXPIRED, now)
+    def _write(self, work: Callable[[sqlite3.Connection, float], T], otherwise: T) -> T:
+        """What the work returns, which is given the instant; before it, hits are written down and expired ones go."""
+        now = self._clock.wall()
+
+        def whole(sql: sqlite3.Connection) -> tuple[bool, T]:
+            self._note_hits(sql)
+            self._drop(sql, "expired", _EXPIRED, now)
+            return True, work(sql, now)
+
+        done, result = self._file.write(whole, (False, otherwise))
+        if done:  # not before: a transaction that is taken back takes the hits with it
+            self._touched.clear()
+        return result
 
     def _note_hits(self, sql: sqlite3.Connection) -> None:
         for key, hits in self._touched.items():
             sql.execute(
                 "UPDATE entries SET hits = hits + ?, used = iif(pinned, used, ?) WHERE key = ?", (hits, _next(sql), key)
             )
-        self._touched.clear()
 
     def _drop(self, sql: sqlite3.Connection, why: str, where: str, *values: Any, pinned: bool = False) -> bool:
         """Drop those entries and count them; pinned: there may be pinned ones among them. True if there were."""

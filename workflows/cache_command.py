@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from core.errors import UsageError
+from core.errors import StorageError, UsageError
 from core.language import marked, tr, tr_n
 from core.outcome import Answer
 from optimizers.cache_reports import EntryInfo
@@ -40,6 +40,7 @@ answer, model, tokens, truncated; stats、drop、clear 是一個物件。釘選�
 結束代碼: 0 完成, 1 讀寫不了, 2 參數有誤、沒有這個鍵或快取只在記憶體裡
 """)
 _IN_MEMORY: Final = marked("快取只在記憶體裡, 程式結束就沒有了, 所以這裡沒有內容; 設定 CACHE_STORE=sqlite 就會留下來")
+_UNUSABLE: Final = marked("快取的檔案讀寫不了 (被佔用、磁碟已滿或沒有權限), 指令沒有做完; 請稍後再試")
 _LISTED: Final = 20
 _ORDERS: Final = {"newest": CacheOrder.NEWEST, "hits": CacheOrder.MOST_HIT}
 _ORDER_TITLES: Final = {"newest": marked("最新的在前"), "hits": marked("命中最多的在前")}
@@ -66,14 +67,17 @@ def add_cache_options(parser: argparse.ArgumentParser) -> None:
 
 
 def cache_command(options: argparse.Namespace, line: CommandLine) -> int:
-    """Do what the options say with the cache's entries. Raises UsageError where none can be there."""
+    """Do what the options say with the cache's entries.
+
+    Raises UsageError where none can be there, StorageError where the file that holds them cannot be used.
+    """
     if isinstance(line.engine.cache.store, MemoryStore):
         raise UsageError(tr(_IN_MEMORY))
     return _ACTIONS[options.action or "list"](options, line, CacheView(line.engine.cache))
 
 
 def _list(options: argparse.Namespace, line: CommandLine, view: CacheView) -> int:
-    entries = view.entries(_ORDERS[options.order])
+    entries = _entries(line, view, _ORDERS[options.order])
     shown = entries[: options.limit]
     if options.json:
         for entry in shown:
@@ -88,8 +92,9 @@ def _list(options: argparse.Namespace, line: CommandLine, view: CacheView) -> in
 
 
 def _show(options: argparse.Namespace, line: CommandLine, view: CacheView) -> int:
-    entry = _found(options.key, view.entries())
+    entry = _found(options.key, _entries(line, view))
     snapshot = view.look(entry.key)
+    _check(line)
     if snapshot is None:
         raise UsageError(tr("快取裡沒有鍵 {key}; python main.py cache 會列出有的", key=entry.key[:KEY_SHOWN]))
     value = snapshot.take()
@@ -103,24 +108,28 @@ def _show(options: argparse.Namespace, line: CommandLine, view: CacheView) -> in
 
 
 def _drop(options: argparse.Namespace, line: CommandLine, view: CacheView) -> int:
-    entries = view.entries()
+    entries = _entries(line, view)
     keys = list(dict.fromkeys(_found(key, entries).key for key in options.key))
     gone = [key for key in keys if view.drop(key)]
     if options.json:
         line.out.write_data({"dropped": gone})
+    if not gone:
+        _check(line)
     line.notes.write_line(tr_n("✅ 已從快取刪除 {count:,} 筆", len(gone)))
+    _check(line)
     return OK
 
 
 def _clear(options: argparse.Namespace, line: CommandLine, view: CacheView) -> int:
-    count = len(view.entries())
+    count = len(_entries(line, view))
     if count:
         line.agrees(
             yes=options.yes,
             question=tr_n("要刪除快取裡的 {count:,} 筆嗎?", count),
             refusal=tr("刪除後找不回來, 請加上 --yes 表示同意"),
         )
-    line.engine.cache.clear_all()
+    if not line.engine.cache.clear_all():
+        raise StorageError(tr(_UNUSABLE))
     if options.json:
         line.out.write_data({"dropped": count})
     line.notes.write_line(tr_n("✅ 已從快取刪除 {count:,} 筆", count))
@@ -138,8 +147,9 @@ class _Saved:
 
 
 def _stats(options: argparse.Namespace, line: CommandLine, view: CacheView) -> int:
-    entries = view.entries()
+    entries = _entries(line, view)
     saved, size = _saved(line, view, entries), sum(entry.bytes for entry in entries)
+    _check(line)
     pinned = sum(entry.pinned for entry in entries)
     if options.json:
         line.out.write_data(
@@ -172,6 +182,18 @@ _ACTIONS: Final[Mapping[str, Callable[[argparse.Namespace, CommandLine, CacheVie
     "clear": _clear,
     "stats": _stats,
 }
+
+
+def _entries(line: CommandLine, view: CacheView, order: CacheOrder = CacheOrder.NEWEST) -> list[EntryInfo]:
+    entries = view.entries(order)
+    _check(line)
+    return entries
+
+
+def _check(line: CommandLine) -> None:
+    """Raises StorageError if the file has failed: what came of it since may look like absence."""
+    if line.engine.cache.store.failures():
+        raise StorageError(tr(_UNUSABLE))
 
 
 def _saved(line: CommandLine, view: CacheView, entries: Sequence[EntryInfo]) -> _Saved:

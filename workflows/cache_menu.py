@@ -29,6 +29,7 @@ _COMMAND: Final = re.compile(r"([a-z]?) *([0-9]{0,9})")
 _HELP: Final = marked("N 看內容 · d N 刪除 · p N 釘選或取消 · r N 重新問 · n 下一頁 · b 上一頁 · o 換排序")
 _ORDERS: Final = {CacheOrder.NEWEST: marked("最新的在前"), CacheOrder.MOST_HIT: marked("命中最多的在前")}
 _GONE: Final = marked("❌ 這一筆已經不在快取裡")
+_UNUSABLE: Final = marked("❌ 快取的檔案讀寫不了 (被佔用、磁碟已滿或沒有權限); 請稍後再試")
 _PINNINGS: Final = {
     Pinning.ABSENT: _GONE,
     Pinning.EXPIRED: marked("✅ 已取消釘選; 它的時效已過, 所以移除了"),
@@ -55,6 +56,7 @@ class CacheMenu:
         self._order = CacheOrder.NEWEST
         self._page = 0
         self._listed: list[EntryInfo] = []
+        self._failures = 0  # of the store, those that were told or are none of this menu's
         self._actions: dict[str, Callable[[int, EntryInfo], bool]] = {
             "": self._look,
             "d": self._drop,
@@ -67,6 +69,7 @@ class CacheMenu:
         if not self._console.is_interactive:
             return
         self._console.write_line(cache_saved_text(self._engine.ledger.totals()))
+        self._failures = self._engine.cache.store.failures()
         stale = True
         while self._interrupts.leave_with is None:
             if stale and not self._list():
@@ -81,6 +84,8 @@ class CacheMenu:
         """Show the page; False where there is nothing to show. The numbers stay with what was shown."""
         self._listed = self._view.entries(self._order)
         total = len(self._listed)
+        if self._failed():
+            return False
         if not total:
             self._console.write_line(tr("🗂️ 快取裡沒有內容"))
             return False
@@ -107,6 +112,14 @@ class CacheMenu:
             self._console.write_line(tr("❌ 沒有這個編號, 請輸入 1 到 {most:,}", most=len(self._listed)))
             return False
         return action(number, self._listed[number - 1])
+
+    def _failed(self) -> bool:
+        """Whether the store has failed since this was last asked, which is told: absence then means nothing."""
+        before, self._failures = self._failures, self._engine.cache.store.failures()
+        if self._failures == before:
+            return False
+        self._console.write_line(tr(_UNUSABLE))
+        return True
 
     def _turn(self, command: str) -> bool:
         if command == "o":
@@ -170,6 +183,8 @@ class CacheMenu:
         return outcome
 
     def _tell(self, text: str) -> bool:
-        """Say what came of it; the list has changed."""
+        """Say what came of it, and that the list has changed; that nothing did, if the store has failed."""
+        if self._failed():
+            return False
         self._console.write_line(text)
         return True

@@ -119,8 +119,10 @@ class Session:
 
     def clear_cache(self) -> None:
         """5: forget all cached answers."""
-        self._engine.cache.clear_all()
-        self._console.write_line(tr("✅ 快取已清除"))
+        if self._engine.cache.clear_all():
+            self._console.write_line(tr("✅ 快取已清除"))
+        else:
+            self._console.write_line(tr("❌ 快取沒有清除, 檔案被別的程式佔用或不能寫; 請稍後再試"))
 
     def batch(self) -> None:
         """7: analyse many texts, from a file or pasted."""

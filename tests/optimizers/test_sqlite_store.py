@@ -26,6 +26,7 @@ from optimizers.cache_manager import CacheManager
 from optimizers.cache_reports import Pinning, StoreTally
 from optimizers.cache_values import Snapshot
 from optimizers.cached_model import CachedModel
+from optimizers.sqlite_cache_rows import _sealed
 from optimizers.sqlite_store import SQLiteStore
 from tests.fakes import FakeClock, FunctionModel
 from tests.optimizers import test_cache_pins, test_cache_stores
@@ -92,8 +93,13 @@ def notes() -> list[str]:
 
 
 @pytest.fixture
-def make(path: Path, notes: list[str]) -> Iterator[Callable[[], SQLiteStore]]:
-    clock, made = FakeClock(), list[SQLiteStore]()
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def make(path: Path, notes: list[str], clock: FakeClock) -> Iterator[Callable[[], SQLiteStore]]:
+    made = list[SQLiteStore]()
 
     def opened() -> SQLiteStore:
         made.append(SQLiteStore(path, clock=clock, on_note=notes.append, is_secret=lambda text: "AIza-canary" in text))
@@ -105,6 +111,36 @@ def make(path: Path, notes: list[str]) -> Iterator[Callable[[], SQLiteStore]]:
 
 
 Make = Callable[[], SQLiteStore]
+
+
+@pytest.fixture
+def busy(path: Path) -> Iterator[Callable[[str], sqlite3.Connection]]:
+    """Has another process hold the file: with "IMMEDIATE" it can still be read, with "EXCLUSIVE" not."""
+    others: list[sqlite3.Connection] = []
+
+    def held(how: str) -> sqlite3.Connection:
+        others.append(sqlite3.connect(path, isolation_level=None))
+        others[-1].execute(f"BEGIN {how}")
+        return others[-1]
+
+    yield held
+    for other in others:
+        other.close()
+
+
+Busy = Callable[[str], sqlite3.Connection]
+
+
+def count_attempts(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One item for each time that the store turns to its file."""
+    opened, attempts = store._file._open, list[None]()
+
+    def counted() -> sqlite3.Connection:
+        attempts.append(None)
+        return opened()
+
+    monkeypatch.setattr(store._file, "_open", counted)
+    return attempts
 
 
 def test_an_answer_outlives_the_store_that_took_it(make: Make) -> None:
@@ -228,22 +264,123 @@ def test_tables_of_another_version_are_replaced(make: Make, path: Path) -> None:
     assert store.get("k") == ASKED
 
 
-def test_a_file_in_use_costs_nobody_an_answer(make: Make, path: Path, notes: list[str]) -> None:
+def test_a_file_in_use_costs_nobody_an_answer(make: Make, busy: Busy, notes: list[str], clock: FakeClock) -> None:
     """Locked by another: nothing is stored, the person is told once, and all goes on when it is free."""
     store = make()
     store.put("a", ASKED, 60)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
+    other = busy("EXCLUSIVE")
     store.put("b", ASKED, 60)
     assert store.get("a") is None
     assert store.entries() == []
+    assert store.failures() == 3
     assert len(notes) == 1
     other.execute("ROLLBACK")
-    other.close()
+    clock.advance(5)
     assert store.get("a") == ASKED
     assert store.get("b") is None
     store.put("b", ASKED, 60)
     assert store.get("b") == ASKED
+
+
+def test_a_busy_file_is_waited_for_once_in_five_seconds(
+    make: Make, busy: Busy, notes: list[str], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first that cannot write has waited for all: the others go without at once, and lookups go on."""
+    store = make()
+    store.put("a", ASKED, 60)
+    busy("IMMEDIATE")
+    attempts = count_attempts(store, monkeypatch)
+    for number in range(20):
+        store.put(f"{number}", ASKED, 60)
+    assert len(attempts) == 1
+    assert [store.get("a") for _ in range(20)] == [ASKED] * 20
+    assert len(attempts) == 21
+    clock.advance(4.9)
+    assert store.remove("a") is False
+    assert len(attempts) == 21
+    clock.advance(0.2)
+    store.put("b", ASKED, 60)
+    assert len(attempts) == 22
+    assert store.failures() == 22
+    assert len(notes) == 1
+
+
+def test_a_file_that_cannot_be_read_is_not_waited_for_again(
+    make: Make, busy: Busy, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever holds it so keeps writers out as well."""
+    store = make()
+    store.put("a", ASKED, 60)
+    other = busy("EXCLUSIVE")
+    attempts = count_attempts(store, monkeypatch)
+    assert [store.get("a") for _ in range(20)] == [None] * 20
+    store.put("b", ASKED, 60)
+    assert len(attempts) == 1
+    other.execute("ROLLBACK")
+    clock.advance(5)
+    assert store.get("a") == ASKED
+
+
+def test_clearing_says_whether_it_did(make: Make, busy: Busy, clock: FakeClock) -> None:
+    """A file that another holds keeps its entries, and the caller knows."""
+    store = make()
+    store.put("a", ASKED, 60)
+    other = busy("IMMEDIATE")
+    assert CacheManager(store=store).clear_all() is False
+    assert store.peek("a") == ASKED
+    other.execute("ROLLBACK")
+    clock.advance(5)
+    assert CacheManager(store=store).clear_all() is True
+    assert store.entries() == []
+
+
+def test_notes_are_told_without_the_lock_and_their_failure_is_nobodys(path: Path) -> None:
+    """Whoever is told may use the store; what it raises turns no answer into a failure."""
+    locked: list[bool] = []
+
+    def note(text: str) -> None:
+        locked.append(store._lock.locked())
+        raise RuntimeError("nobody listens")
+
+    path.parent.mkdir()
+    path.mkdir()
+    store = SQLiteStore(path, on_note=note)
+    store.put("a", ASKED, 60)
+    assert store.get("a") is None
+    assert locked == [False]
+
+
+def test_hits_outlive_a_write_that_was_taken_back(make: Make, busy: Busy, clock: FakeClock) -> None:
+    """They are written with the next one that succeeds, once."""
+    store = make()
+    store.put("a", ASKED, 60)
+    store.get("a")
+    (pages,) = store._file._open().execute("PRAGMA page_count").fetchone()
+    store._file._open().execute(f"PRAGMA max_page_count = {pages}")
+    store.put("b", Snapshot.of(Answer("x" * 100_000, "m")), 60)
+    assert store.failures() == 1
+    assert [(entry.key, entry.hits) for entry in store.entries()] == [("a", 1)]
+    assert [entry.hits for entry in store.entries()] == [1]
+
+
+def test_a_system_without_nofollow_has_the_cache_all_the_same(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every one knows that flag."""
+    monkeypatch.delattr(os, "O_NOFOLLOW")
+    store = make()
+    store.put("a", ASKED, 60)
+    assert store.get("a") == ASKED
+
+
+@pytest.mark.parametrize("body", [{"a": 1}, {}, [], 7, None, ["answer"], [["answer"]]])
+def test_a_sound_row_of_another_shape_is_absent(make: Make, path: Path, body: object) -> None:
+    """Its checksum is right, but it is nothing that was written here."""
+    store = make()
+    store.put("a", ASKED, 60)
+    with sqlite3.connect(path) as sql:
+        sql.execute("UPDATE entries SET value = ?", (_sealed(body),))
+    sql.close()
+    assert store.get("a") is None
+    assert store.failures() == 0
 
 
 def test_a_file_taken_away_is_made_anew(make: Make, path: Path) -> None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.errors import UsageError
+from core.errors import StorageError, UsageError
 from core.outcome import Answer, Usage
 from core.ports import Prompt
 from core.settings import Settings
 from optimizers.cache_manager import CacheManager
+from optimizers.cache_reports import EntryInfo
 from optimizers.cache_stores import MemoryStore
+from optimizers.cache_values import Snapshot
+from optimizers.sqlite_store import SQLiteStore
 from tests.fakes import FakeClock
 from utils.console import Console
 from utils.interrupts import Interrupts
 from utils.text_width import cell_width
-from workflows.command_line import CommandLine, read_options, run_command
+from workflows.command_line import CommandLine, _guarded, read_options, run_command
 from workflows.engine import Engine
 
 Call = Callable[..., tuple[int, str, str]]
@@ -28,13 +33,41 @@ KEYS = tuple(f"{digit}" * 64 for digit in "abc")
 
 
 class Lasting:
-    """Hands everything to a store in memory, but is none."""
+    """Hands everything to a store in memory, but is none; does nothing from when it is refusing."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
+        self._left: dict[str, int] = {}
+        self._failures = 0
+
+    def refuse(self, **left: int) -> None:
+        """Refuse each of the named operations once it was done that often more."""
+        self._left = left
+
+    def failures(self) -> int:
+        return self._failures
+
+    def entries(self) -> list[EntryInfo]:
+        return [] if self._refuses("entries") else self._store.entries()
+
+    def peek(self, key: str) -> Snapshot | None:
+        return None if self._refuses("peek") else self._store.peek(key)
+
+    def remove(self, key: str) -> bool:
+        return not self._refuses("remove") and self._store.remove(key)
+
+    def clear(self) -> bool:
+        return not self._refuses("clear") and self._store.clear()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
+
+    def _refuses(self, name: str) -> bool:
+        if name not in self._left:
+            return False
+        self._left[name] -= 1
+        self._failures += self._left[name] < 0
+        return self._left[name] < 0
 
 
 @pytest.fixture
@@ -58,14 +91,30 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 @pytest.fixture
 def call(engine: Engine) -> Call:
     def call(*arguments: str) -> tuple[int, str, str]:
-        out, notes = io.StringIO(), io.StringIO()
-        console = Console(stdin=io.StringIO(), stdout=notes, environ={})
-        screen = Console(stdin=io.StringIO(), stdout=out, stderr=notes, environ={})
-        line = CommandLine(engine, screen, console, Interrupts(), None, errors=console)
-        code = run_command(read_options(["cache", *arguments], version="1"), line)
-        return code, out.getvalue(), notes.getvalue()
+        return done(engine, arguments, run_command)
 
     return call
+
+
+def ended(engine: Engine, *arguments: str) -> tuple[int, str, str]:
+    """As the program ends with it: errors are told."""
+    return done(
+        engine, arguments, lambda options, line: _guarded(
+            options, line.errors, line.interrupts, lambda: run_command(options, line)
+        ),
+    )  # fmt: skip
+
+
+def done(
+    engine: Engine, arguments: tuple[str, ...], run: Callable[[argparse.Namespace, CommandLine], int]
+) -> tuple[int, str, str]:
+    """The exit code, stdout and stderr of `cache`."""
+    out, notes = io.StringIO(), io.StringIO()
+    console = Console(stdin=io.StringIO(), stdout=notes, environ={})
+    screen = Console(stdin=io.StringIO(), stdout=out, stderr=notes, environ={})
+    line = CommandLine(engine, screen, console, Interrupts(), None, errors=console)
+    code = run(read_options(["cache", *arguments], version="1"), line)
+    return code, out.getvalue(), notes.getvalue()
 
 
 def rows(text: str) -> list[dict[str, Any]]:
@@ -115,6 +164,15 @@ def test_what_is_no_answer_is_shown_as_what_it_is(call: Call, engine: Engine) ->
     assert rows(call("show", "e", "--json")[1])[0]["answer"] is None
 
 
+def test_an_entry_that_goes_before_it_is_shown_is_told(
+    call: Call, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process dropped it after the list was read: nothing is wrong with the file."""
+    monkeypatch.setattr(engine.cache.store, "peek", lambda key: None)
+    with pytest.raises(UsageError, match="快取裡沒有鍵 aaaaaaaa"):
+        call("show", "a")
+
+
 def test_a_key_must_be_that_of_one_entry(call: Call, engine: Engine) -> None:
     """None, several, and what is no key are told apart from it."""
     engine.cache.set("ab" * 32, "x")
@@ -156,3 +214,55 @@ def test_what_the_entries_have_saved(call: Call, engine: Engine) -> None:
     assert lines[0].startswith("💾 快取: 3 筆, ")
     assert lines[1] == "💰 現有的這些省下: 3 次呼叫, 3,000,000 tokens"
     assert lines[2].startswith("   省下費用: US$")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        (("list",), {"entries": 0}),
+        (("list", "--json"), {"entries": 0}),
+        (("show", "a"), {"entries": 0}),
+        (("show", "a"), {"peek": 0}),
+        (("drop", "a"), {"entries": 0}),
+        (("drop", "a"), {"remove": 0}),
+        (("stats",), {"entries": 0}),
+        (("stats", "--json"), {"peek": 1}),
+        (("clear", "--yes"), {"entries": 0}),
+        (("clear", "--yes", "--json"), {"clear": 0}),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_an_error(
+    call: Call, engine: Engine, arguments: tuple[str, ...], refused: dict[str, int]
+) -> None:
+    """Neither "there is nothing" nor "it is done": one sentence, and exit code 1, which a StorageError is."""
+    store = engine.cache.store
+    assert isinstance(store, Lasting)
+    store.refuse(**refused)
+    with pytest.raises(StorageError, match="快取的檔案讀寫不了"):
+        call(*arguments)
+    store.refuse()
+    assert len(engine.cache.entries()) == 3
+
+
+def test_what_was_dropped_before_the_file_failed_is_told(engine: Engine) -> None:
+    """The script that reads it knows which are left."""
+    store = engine.cache.store
+    assert isinstance(store, Lasting)
+    store.refuse(remove=1)
+    code, out, notes = ended(engine, "drop", "a", "b", "--json")
+    assert (code, rows(out)) == (1, [{"dropped": [KEYS[0]]}])
+    assert notes.startswith("✅ 已從快取刪除 1 筆\n❌ 快取的檔案讀寫不了")
+    assert len(engine.cache.entries()) == 2
+
+
+def test_a_real_file_that_is_in_use_ends_the_command_with_1(engine: Engine, tmp_path: Path) -> None:
+    """As the help promises; the sentence is on stderr."""
+    path = tmp_path / "disk" / "answers.sqlite3"
+    engine.cache = CacheManager(store=SQLiteStore(path))
+    assert ended(engine, "clear", "--yes") == (0, "", "✅ 已從快取刪除 0 筆\n")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    code, out, notes = ended(engine, "clear", "--yes")
+    other.close()
+    assert (code, out) == (1, "")
+    assert notes == "❌ 快取的檔案讀寫不了 (被佔用、磁碟已滿或沒有權限), 指令沒有做完; 請稍後再試\n"

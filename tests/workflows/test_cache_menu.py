@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,13 +13,17 @@ from core.errors import ErrorKind, ModelError
 from core.ports import ChatModel, Prompt
 from core.scope import Scope
 from core.settings import Endpoint, Secret, Settings
+from optimizers.cache_manager import CacheManager
 from optimizers.cached_model import CachedModel
+from optimizers.sqlite_store import SQLiteStore
 from tests.fakes import FakeClock, FunctionModel
 from utils.console import Console
 from utils.interrupts import Interrupts
 from utils.rendering import cache_text
 from workflows.cache_menu import CacheMenu
 from workflows.engine import Engine
+from workflows.session import Session
+from workflows.settings_store import SettingsStore
 
 Visit = Callable[[str], str]
 CHOOSE = "選擇 (直接按 Enter 返回選單): "
@@ -275,3 +280,79 @@ def test_what_is_no_command_is_told(visit: Visit, typed: str) -> None:
 def test_a_number_that_is_not_there_is_told(visit: Visit, typed: str) -> None:
     """With those that are."""
     assert "❌ 沒有這個編號, 請輸入 1 到 2" in visit(f"{typed}\n")
+
+
+class Shelf:
+    """A cache on disk with two answers, which another process holds from a line that is typed."""
+
+    def __init__(self, engine: Loaded, path: Path) -> None:
+        self.engine = engine
+        self.path = path
+        engine.cache = self.reopened()
+        cached = CachedModel(engine.model, engine.cache)
+        for text in ("蘋果", "香蕉"):
+            cached.generate(Prompt(text), Scope())
+        self.other = sqlite3.connect(path, isolation_level=None)
+
+    def reopened(self) -> CacheManager:
+        return CacheManager(store=SQLiteStore(self.path))
+
+    def visit(self, typed: str, how: str) -> str:
+        shelf = self
+
+        class Late(Person):
+            def ask(self, prompt: str) -> str:
+                if not shelf.other.in_transaction:
+                    shelf.other.execute(f"BEGIN {how}")
+                return super().ask(prompt)
+
+        return shown(Late, self.engine, typed)
+
+
+@pytest.fixture
+def shelf(engine: Loaded, tmp_path: Path) -> Iterator[Shelf]:
+    shelf = Shelf(engine, tmp_path / "disk" / "answers.sqlite3")
+    yield shelf
+    shelf.other.close()
+
+
+@pytest.mark.parametrize("how", ["IMMEDIATE", "EXCLUSIVE"])
+@pytest.mark.parametrize("command", ["d 1", "p 1", "r 1"])
+def test_what_the_file_does_not_take_is_not_told_as_done(shelf: Shelf, command: str, how: str) -> None:
+    """Nor an entry as gone, or the cache as empty, which is only out of reach."""
+    text = shelf.visit(f"{command}\n\n", how)
+    assert text.count("❌ 快取的檔案讀寫不了") == 1
+    for wrong in ("✅ 第", "✅ 已", "❌ 這一筆已經不在快取裡", "🗂️ 快取裡沒有內容"):
+        assert wrong not in text
+    shelf.other.execute("ROLLBACK")
+    assert [entry.question for entry in shelf.reopened().entries()] == ["蘋果", "香蕉"]
+
+
+def test_an_entry_that_cannot_be_read_is_not_told_as_gone(shelf: Shelf) -> None:
+    """It may be there still."""
+    text = shelf.visit("1\n\n", "EXCLUSIVE")
+    assert "❌ 快取的檔案讀寫不了" in text
+    assert "❌ 這一筆已經不在快取裡" not in text
+
+
+def test_a_cache_that_cannot_be_listed_is_not_told_as_empty(shelf: Shelf) -> None:
+    """There is no list to choose from, and the person knows why."""
+    shelf.other.execute("BEGIN IMMEDIATE")
+    text = shelf.visit("", "IMMEDIATE")
+    assert text.endswith("❌ 快取的檔案讀寫不了 (被佔用、磁碟已滿或沒有權限); 請稍後再試\n")
+    assert "🗂️" not in text
+
+
+def test_clearing_a_cache_that_is_held_is_not_told_as_done(shelf: Shelf, tmp_path: Path) -> None:
+    """The menu's option 5; once the file is free it is."""
+    out = io.StringIO()
+    console = Console(stdin=io.StringIO(), stdout=out, stderr=io.StringIO(), environ={}, history_path=None)
+    session = Session(console, Interrupts(), shelf.engine, SettingsStore(tmp_path / "settings", environ={}))
+    shelf.other.execute("BEGIN IMMEDIATE")
+    session.clear_cache()
+    assert out.getvalue() == "❌ 快取沒有清除, 檔案被別的程式佔用或不能寫; 請稍後再試\n"
+    shelf.other.execute("ROLLBACK")
+    shelf.engine.cache = shelf.reopened()
+    session.clear_cache()
+    assert out.getvalue().endswith("✅ 快取已清除\n")
+    assert shelf.engine.cache.entries() == []
