@@ -23,7 +23,8 @@ __all__ = ["TaskPool"]
 class TaskPool:
     """Runs submitted tasks on at most max_workers threads at once, first come first served. Thread-safe.
 
-    - submit() waits while queue_capacity tasks are queued, so that a long input is never a list of futures.
+    - submit() waits while queue_capacity tasks are queued, so that a long input is never a list of futures; in a
+      pause, when no place would come, it does not: then whoever submits sees to a bound, as a run does with its own.
     - Every task gets exactly one Outcome, told once to its on_done, from whichever thread ended it.
     - A running task is ended at its deadline, as pauses have moved it, whatever its function does. A function still
       busy grace seconds after that (or after its cancellation) is abandoned: its place is given to another thread,
@@ -69,7 +70,7 @@ class TaskPool:
         return self._paused
 
     def submit(self, task: ParallelTask, on_done: Callable[[Outcome[Any]], object], *, scope: Scope) -> TaskHandle:
-        """Queue a task; waits while the queue is full.
+        """Queue a task; waits while the queue is full and no pause is on.
 
         on_done must not block; what it raises is logged and goes no further. Raises PoolClosedError after
         shutdown, and the scope's ScopeError if it ends while waiting for a place; there is no outcome then.
@@ -77,7 +78,7 @@ class TaskPool:
         handle: TaskHandle | None = None
         try:
             with self._lock:
-                scope.wait_for(self._ledger.room, lambda: self._closed or self._ledger.queued < self.queue_capacity)
+                scope.wait_for(self._ledger.room, self._takes_more)
                 if self._closed:
                     raise PoolClosedError(tr("任務池已關閉, 不再接受任務"))
                 self._ledger.compact(2 * self.queue_capacity)
@@ -90,6 +91,10 @@ class TaskPool:
                 self._scope_cancelled(handle)
             raise
         return handle
+
+    def _takes_more(self) -> bool:
+        """Whether submit() has nothing to wait for; needs the lock."""
+        return self._closed or self._paused or self._ledger.queued < self.queue_capacity
 
     def _watch(self, handle: TaskHandle) -> None:
         """See to it that the handle's cancellation is noticed and that a supervisor is there."""
@@ -140,10 +145,11 @@ class TaskPool:
         """No queued task begins any more until resume(); what is running goes on. Idempotent.
 
         Cancellation and shutdown reach the queued as ever. A deadline that a queued task brings with it is noticed
-        when the pause is over.
+        when the pause is over. Who waits for a place in the queue goes on, to take what is in flight as it ends.
         """
         with self._lock:
             self._paused = True
+            self._ledger.room.notify_all()
 
     def resume(self) -> None:
         """End a pause, if there is one."""

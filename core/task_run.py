@@ -60,7 +60,10 @@ class TaskRun:
             self._arrival.notify()
 
     def _feed(self, source: Iterator[tuple[int, ParallelTask]]) -> bool:
-        """Submit tasks up to the window; False once there is nothing more to submit."""
+        """Submit tasks up to the window; False once there is nothing more to submit.
+
+        The window is also what bounds the queue in a pause, when the pool makes nobody wait for a place.
+        """
         self._nudged = False  # before the look at the pool's size
         window = self._pool.max_workers + self._pool.queue_capacity
         while len(self._under_way) < window and not self._scope.ended:

@@ -6,10 +6,10 @@ import codecs
 import contextlib
 import os
 import re
-import select
 import selectors
 import termios
 import threading
+import unicodedata
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
@@ -24,7 +24,8 @@ _GRACE_SECONDS: Final = 0.1
 _LOST_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 1.0
 _PATIENCE: Final = 1.0
-_MOST_KEYS: Final = 8  # a key held down, while this thread had to wait for the processor
+_MOST_KEYS: Final = 8  # while this thread had to wait for the processor
+_HELD_DOWN: Final = "+-=_\x7f\b"
 _CHUNK: Final = 64 * 1024
 _COOKED: Final = termios.ICANON | termios.ECHO
 _ESCAPE_SEQUENCE: Final = re.compile("\x1b(?:[\\[O][0-9;?]*[ -/]*[A-Za-z~]|[^\x1b])")
@@ -60,7 +61,15 @@ class KeyThread:
         with contextlib.suppress(termios.error):
             termios.tcflush(self._fd, termios.TCIFLUSH)
         self._ended, self._ending = os.pipe()
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # the machine gives no thread
+            os.close(self._ended)
+            os.close(self._ending)
+            raise
+        except BaseException:  # Ctrl-C, and the thread is there: it ends now, and closes the other end itself
+            os.close(self._ending)
+            raise
         return self
 
     def __exit__(
@@ -70,12 +79,17 @@ class KeyThread:
         self._thread.join(_PATIENCE)  # what a key does may hang; the thread reads nothing more after it
 
     def _run(self) -> None:
-        with open(self._ended, "rb", buffering=0), selectors.DefaultSelector() as selector:
+        with (
+            open(self._ended, "rb", buffering=0),
+            selectors.DefaultSelector() as selector,
+            selectors.DefaultSelector() as end,
+        ):
+            end.register(self._ended, selectors.EVENT_READ)
             selector.register(self._ended, selectors.EVENT_READ)
             selector.register(self._fd, selectors.EVENT_READ)
             while self._ended not in (ready := _ready(selector, _LOOK_SECONDS)):
                 if not _is_ours(self._fd):
-                    select.select([self._ended], [], [], _LOOK_SECONDS)
+                    end.select(_LOOK_SECONDS)
                 elif not ready:
                     _keep_raw(self._fd)
                 elif not self._take(self._burst(selector)):
@@ -134,13 +148,20 @@ def _keep_raw(fd: int) -> None:
 
 
 def typed_keys(sorter: KeySorter, burst: str, *, after_paste: bool) -> str | None:
-    """The keys in what came without a pause; None where it was not typed: it goes on after a line end, or is long."""
+    """The keys in what came without a pause; None where it was not typed.
+
+    Nobody types two keys at once: what is taken is one key, one held down that does little each time, or digits,
+    which input methods give several at a time.
+    """
     was_pasting = sorter.pasting
     tokens = sorter.sort(burst, after_paste=after_paste)
     if was_pasting or sorter.pasting or any(isinstance(token, Paste) for token in tokens):
         return None
     text = "".join(token.text for token in [*tokens, *sorter.flush()])
     keys = _ESCAPE_SEQUENCE.sub("", text)
-    if len(keys) > _MOST_KEYS or (len(keys) > 1 and ("\r" in keys or "\n" in keys)):
-        return None
-    return keys
+    return keys if len(keys) <= 1 or _come_together(unicodedata.normalize("NFKC", keys)) else None
+
+
+def _come_together(keys: str) -> bool:
+    held_down = keys[0] in _HELD_DOWN and keys == keys[0] * len(keys)
+    return len(keys) <= _MOST_KEYS and (held_down or keys.isdecimal())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from core.errors import UsageError
 from core.language import tr
-from utils.external_editor import edit_outside
+from utils.external_editor import KeptInFileError, edit_outside
 from utils.output_stream import OutputStream
 from utils.plain_terminal import cooked_keyboard
 
@@ -89,20 +89,20 @@ class QueryDesk:
                 return None
             text, note = result.text, ""
             try:
-                text = self._fitting(self.edit_outside(text))
+                text = self._edit_outside(text, fits_box)
             except UsageError as error:
                 note = error.reason
+                if isinstance(error, KeptInFileError):  # the box may cut it, and takes it away at the next key
+                    self._out.write(f"⚠️ {note}\n")
 
     def edit_outside(self, text: str) -> str:
         """The text as edited with the person's own editor. Raises UsageError, in one sentence, where that fails."""
-        with cooked_keyboard(self._keyboard_fd):
-            return edit_outside(text, self._environ)
+        return self._edit_outside(text, lambda edited: True)
 
     def remember(self, text: str) -> None:
         """Keep the text in the history of questions."""
         self._prompt.remember(text)
 
-    def _fitting(self, text: str) -> str:
-        if not fits_box(text):
-            raise UsageError(too_large_text())
-        return text
+    def _edit_outside(self, text: str, fits: Callable[[str], bool]) -> str:
+        with cooked_keyboard(self._keyboard_fd):
+            return edit_outside(text, self._environ, fits=fits)

@@ -65,6 +65,7 @@ class RunKeys:
         self._explains = False
         self._stopped = False
         self._refused = False
+        self._workers_before: int | None = None  # of the first change
         self._actions = self._bound()
 
     def press(self, keys: str) -> None:
@@ -84,7 +85,10 @@ class RunKeys:
             self._changed()
 
     def close(self) -> None:
-        """The run is over: nothing of a pause is left for the next one."""
+        """The run is over: nothing of a pause, nor of more or fewer workers, is left for the next one."""
+        workers, self._workers_before = self._workers_before, None
+        if workers is not None:
+            foreign(lambda: self._controls.resize(workers))
         if self.paused:
             foreign(self._controls.resume)
 
@@ -130,6 +134,8 @@ class RunKeys:
             workers = self._controls.workers()
             wanted = min(max(workers + by, 1), self._controls.most_workers)
             if wanted != workers:
+                if self._workers_before is None:
+                    self._workers_before = workers
                 self._controls.resize(wanted)
 
         return resize

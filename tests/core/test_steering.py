@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from collections import Counter
@@ -178,6 +179,38 @@ def test_what_is_in_flight_goes_on_in_a_pause(make_executor: MakeExecutor, works
     assert works.most_inside == 2
 
 
+@pytest.mark.parametrize("while_feeding", [False, True])
+def test_a_pause_withholds_no_outcome(
+    make_executor: MakeExecutor, works: Works, clock: FakeClock, while_feeding: bool
+) -> None:
+    """What was in flight is yielded, with the queue full before or made full in the pause; it stays bounded.
+
+    while_feeding: the run waits for a place when the pause begins, as it does where another run fills the queue.
+    """
+    executor, got = make_executor(2, clock=clock, queue_capacity=2), list[int]()
+    other = InBackground(executor, [works.task(f"other {n}") for n in range(4)]) if while_feeding else None
+    if other is not None:
+        until(lambda: executor.statistics().queued == 2 and executor.statistics().running == 2)
+    stream = executor.stream(works.tasks(10), scope=Scope(clock=clock))
+    reader = threading.Thread(target=lambda: got.extend(index for index, _ in stream), daemon=True)
+    reader.start()
+    if other is None:
+        works.wait_begun(2)
+        until(lambda: executor.statistics().queued == 2)
+    else:
+        clock.block_until(5)  # two works, the other run, the supervisor, and the reader, which wants a place
+    executor.pause()
+    works.end(0, 1, "other 0", "other 1")
+    until(lambda: executor.statistics().running == 0)
+    until(lambda: sorted(got) == ([] if while_feeding else [0, 1]))
+    until(lambda: executor.statistics().queued == (6 if while_feeding else 4))
+    works.end_all()
+    executor.resume()
+    reader.join(PATIENCE)
+    assert sorted(got) == list(range(10))
+    assert works.most_inside == 2
+
+
 def test_pauses_do_not_add_up(make_executor: MakeExecutor, works: Works) -> None:
     """Twice paused is paused, once resumed is resumed, and resuming nothing is harmless."""
     executor = make_executor()
@@ -205,11 +238,11 @@ def test_a_paused_run_that_is_cancelled_ends_at_once(
 
 @pytest.mark.parametrize("count", [3, 20])
 def test_closing_ends_a_paused_run(make_executor: MakeExecutor, works: Works, clock: FakeClock, count: int) -> None:
-    """At once, whether all of it is queued or it waits for a place in the queue."""
+    """At once, whether all of it is queued or there is more to read."""
     executor = make_executor(1, clock=clock, queue_capacity=4)
     executor.pause()
     run = InBackground(executor, works.tasks(count))
-    wait_until_idle(executor, clock, queued=min(count, 4))
+    wait_until_idle(executor, clock, queued=min(count, 4 + 1))
     executor.close()
     assert set(run.kinds()) <= {OutcomeKind.CANCELLED, OutcomeKind.NOT_RUN}
     assert works.begun == []
@@ -247,11 +280,11 @@ def test_the_timeout_of_what_is_in_flight_runs_on_in_a_pause(
 def test_a_run_s_own_deadline_holds_in_a_pause(
     make_executor: MakeExecutor, works: Works, clock: FakeClock, count: int
 ) -> None:
-    """At the instant, whether all of it is queued or it waits for a place in the queue."""
+    """At the instant, whether all of it is queued or there is more to read."""
     executor = make_executor(1, clock=clock, queue_capacity=4)
     executor.pause()
     run = InBackground(executor, works.tasks(count), Scope(clock=clock, deadline=clock.now() + 3.0))
-    wait_until_idle(executor, clock, queued=min(count, 4))
+    wait_until_idle(executor, clock, queued=min(count, 4 + 1))
     until(lambda: clock.next_wake() == clock.now() + 3.0)
     clock.advance(3.0)
     assert run.kinds() == [OutcomeKind.NOT_RUN] * count
@@ -268,6 +301,9 @@ def test_no_task_is_taken_after_pause_returned(make_executor: MakeExecutor) -> N
         now = executor.statistics()
         return now.submitted - now.queued
 
+    def went_on(had: int) -> bool:
+        return had == 2000 or taken() > had
+
     sys.setswitchinterval(1e-6)
     try:
         while executor.statistics().answered < 2000:
@@ -276,6 +312,7 @@ def test_no_task_is_taken_after_pause_returned(make_executor: MakeExecutor) -> N
             for _ in range(20):
                 assert taken() == had
             executor.resume()
+            until(functools.partial(went_on, had))  # else nobody gets a turn before the next pause
     finally:
         sys.setswitchinterval(before)
         executor.resume()

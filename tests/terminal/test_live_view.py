@@ -75,7 +75,7 @@ def test_a_run_on_the_screen(columns: int) -> None:
         session.send("?")
         session.expect_on_screen("? 收起說明")
         session.send("?")
-        session.wait_until(lambda: "收起說明" not in session.display, "the short line of keys")
+        session.expect_on_screen("p 繼續")
         session.send("c")
         session.expect_on_screen("取消第幾個? ▏")
         session.send("１")
@@ -86,25 +86,30 @@ def test_a_run_on_the_screen(columns: int) -> None:
         session.expect_on_screen("⏹ 任務取消")
         session.send("\x1b[A")
         session.send("p")
-        session.wait_until(lambda: "已暫停" not in session.display, "the run to go on")
+        session.expect_on_screen("p 暫停")
         check_nothing_is_left(session)
-        assert "the end: paused=False workers=7 cancelled=['t12'] stops=1" in all_lines(session)
+        assert "the end: paused=False workers=6 cancelled=['t12'] stops=1" in all_lines(session)
         session.enter("qp12")
         session.expect("typed: 'qp12'")
         assert session.wait_for_exit() == 0
         assert is_given_back(session)
 
 
-@pytest.mark.parametrize("paste", ["q\rp\rc\r", "qqqqqqqqqqqq", f"{PASTE_START}q{PASTE_END}"])
+@pytest.mark.parametrize("paste", ["q\rp\rc\r", "qqqqqqqqqqqq", "quick", f"{PASTE_START}quick{PASTE_END}"])
 def test_a_paste_is_no_keys(paste: str) -> None:
-    """With and without marks: it is said once, and nothing of it is done."""
+    """With marks, which the terminal was told to make, and without: it is said once, and nothing of it is done."""
     with live(80) as session:
+        session.wait_until(lambda: marks_pastes(session), "pastes to be marked")
         session.send(paste)
         session.expect_on_screen("⚠ 執行中不接受輸入, 貼上的內容沒有採用")
         pictures = session.output.count(b"\x1b[?7h")  # keys in the same breath as a paste count as part of it
         session.wait_until(lambda: session.output.count(b"\x1b[?7h") > pictures + 2, "some more pictures")
         check_nothing_is_left(session)
         assert any("paused=False workers=6 cancelled=[] stops=1" in line for line in all_lines(session))
+
+
+def marks_pastes(session: Session) -> bool:
+    return session.text.rfind("\x1b[?2004h") > session.text.rfind("\x1b[?2004l")
 
 
 @pytest.mark.parametrize(("total", "narrower"), [(30, 60), (300, 60), (30, 25)])
@@ -136,12 +141,13 @@ def drawn_anew(session: Session, mark: int) -> Callable[[], bool]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
-    """Ctrl-C and kill end the drawing as q does: no row left, the cursor there."""
+    """Ctrl-C and kill end the drawing as q does: no row left, the cursor there; pastes are marked for the prompt."""
     with live(60) as session:
         session.kill(number)
         session.wait_for_prompt(ASKED)
         assert not [line for line in all_lines(session) if any(word in line for word in LIVE)]
         assert not session.screen.cursor.hidden
+        assert session.text.count("\x1b[?2004h") == session.text.count("\x1b[?2004l") + 1 == 2
         session.enter()
         assert session.wait_for_exit() == 0
         assert is_given_back(session)

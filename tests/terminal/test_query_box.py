@@ -163,6 +163,29 @@ def test_the_persons_own_editor(session: Session, history: Path) -> None:
     assert chosen(session, history) == ["甲", "乙", "從編輯器來", "又一題"]
 
 
+def test_ctrl_c_in_the_persons_own_editor(history: Path, tmp_path: Path) -> None:
+    """It goes to the editor, which does something with it and ends when it will; what it saved comes back."""
+    script = tmp_path / "editor.sh"
+    script.write_text('#!/bin/sh\ntrap \'sleep 0.6; echo 丁 >> "$1"; exit 0\' INT\necho EDITOR-WAITS\nread line\n')
+    script.chmod(0o700)
+    with terminal(*PROGRAM, str(history), environ={"EDITOR": str(script)}, columns=80, rows=30) as session:
+        session.wait_for_prompt(MENU)
+        session.enter("q")
+        session.wait_for_prompt("1>")
+        session.paste("甲\n乙\n丙\n")
+        session.enter()
+        session.wait_for_prompt("4>")
+        session.enter()
+        session.expect(ENDS)
+        session.enter("ed")
+        session.expect("EDITOR-WAITS")
+        session.interrupt()
+        session.expect("📋 4 個問題")
+        session.expect(ENDS)
+        session.enter()
+        assert chosen(session, history) == ["甲", "乙", "丙", "丁"]
+
+
 def test_commands_at_the_entry(session: Session, history: Path, tmp_path: Path) -> None:
     """/help, /load, /history and /edit do what they say, and other lines with a slash are questions."""
     (tmp_path / "問題.txt").write_text("- 檔一\n- 檔二\n\n")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import queue
+import resource
 import select
 import termios
 import threading
@@ -26,6 +28,15 @@ PASTED = "<pasted>"
     [
         ("p", "p"),
         ("++++++++", "++++++++"),
+        ("---", "---"),
+        ("＋+", "＋+"),
+        ("\x7f\x7f", "\x7f\x7f"),
+        ("12", "12"),
+        ("+-", None),
+        ("quick", None),
+        ("pp", None),
+        ("1q", None),
+        ("\x1b\x1b", None),
         ("\r", "\r"),
         ("\x1b", "\x1b"),
         ("１２", "１２"),
@@ -45,7 +56,7 @@ PASTED = "<pasted>"
     ],
 )
 def test_typing_is_told_from_pasting(burst: str, keys: str | None) -> None:
-    """A line end with anything beside it, or more than a few characters at once, was not typed."""
+    """Several different keys at once were not typed; one held down was, and an input method gives several digits."""
     assert typed_keys(KeySorter(), burst, after_paste=False) == keys
 
 
@@ -138,8 +149,8 @@ def test_a_piece_of_a_burst_is_looked_at_once_it_is_large(
     monkeypatch.setattr(key_thread, "_CHUNK", 4)
     monkeypatch.setattr(key_thread, "_SETTLE_SECONDS", 20.0)
     with keyboard.thread():
-        keyboard.send("pppp" + "+")
-        assert keyboard.next() == "pppp"
+        keyboard.send("++++" + "p")
+        assert keyboard.next() == "++++"
 
 
 def test_a_lost_end_mark_does_not_lock_the_keyboard(keyboard: Keyboard) -> None:
@@ -200,8 +211,16 @@ def test_a_vanished_terminal_ends_the_reading(keyboard: Keyboard, monkeypatch: p
         assert not thread._thread.is_alive()
 
 
-def test_in_the_background_keys_are_left_alone(keyboard: Keyboard, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are the shell's; back in the foreground they are ours again."""
+@pytest.mark.parametrize("least", [0, 1100])
+def test_in_the_background_keys_are_left_alone(
+    keyboard: Keyboard, monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    """They are the shell's; back in the foreground they are ours again. However many files are open."""
+    pipe = os.pipe
+    if least:
+        if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < least + 10:
+            pytest.skip("this system gives no descriptor that is high enough")
+        monkeypatch.setattr(os, "pipe", lambda: tuple(moved(fd, least) for fd in pipe()))
     asked, ours = threading.Semaphore(0), threading.Event()
 
     def is_ours(fd: int) -> bool:
@@ -217,6 +236,42 @@ def test_in_the_background_keys_are_left_alone(keyboard: Keyboard, monkeypatch: 
         assert keyboard.got.empty()
         ours.set()
         assert keyboard.next() == "p"
+
+
+def moved(fd: int, least: int) -> int:
+    """The same under a number that is not less."""
+    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
+    os.close(fd)
+    return high
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
+def test_a_thread_that_does_not_start_leaves_nothing_open(
+    keyboard: Keyboard, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Where the machine gives no thread, and where Ctrl-C comes while it starts: that thread ends by itself."""
+    opened: list[int] = []
+    pipe, start = os.pipe, threading.Thread.start
+
+    def watched() -> tuple[int, int]:
+        opened.extend(pipe())
+        return opened[0], opened[1]
+
+    def failing(thread: threading.Thread) -> None:
+        if not isinstance(error, RuntimeError):
+            start(thread)
+        raise error
+
+    monkeypatch.setattr(os, "pipe", watched)
+    monkeypatch.setattr(threading.Thread, "start", failing)
+    thread = keyboard.thread()
+    with pytest.raises(type(error)):
+        thread.__enter__()
+    if thread._thread.ident is not None:
+        thread._thread.join(20)
+    for fd in opened:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
 
 
 def test_a_terminal_that_went_back_to_its_own_editing_is_set_again(monkeypatch: pytest.MonkeyPatch) -> None:

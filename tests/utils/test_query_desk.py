@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import tempfile
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,9 +55,10 @@ def keyboard() -> Iterator[int]:
     os.close(far)
 
 
-def desk(box: Box, keyboard: int, editor: str = "true") -> QueryDesk:
+def desk(box: Box, keyboard: int, editor: str = "true", screen: io.StringIO | None = None) -> QueryDesk:
     environ = {"EDITOR": editor, "PATH": os.environ["PATH"]}
-    return QueryDesk(cast(TerminalPrompt, box), OutputStream(io.StringIO), environ, keyboard_fd=keyboard, colour=False)
+    out = OutputStream(lambda: screen or io.StringIO())
+    return QueryDesk(cast(TerminalPrompt, box), out, environ, keyboard_fd=keyboard, colour=False)
 
 
 def test_the_box_alone(keyboard: int) -> None:
@@ -83,16 +85,29 @@ def test_to_the_own_editor_and_back(keyboard: int, tmp_path: Path) -> None:
     assert not termios.tcgetattr(keyboard)[3] & termios.ICANON
 
 
-def test_an_editor_that_fails_is_noted_in_the_box(keyboard: int, tmp_path: Path) -> None:
-    """The box opens again with its text and one sentence, also where the editor left too much."""
+def test_an_editor_that_fails_is_noted_in_the_box(keyboard: int) -> None:
+    """The box opens again with its text and one sentence."""
+    box = Box(BoxResult(BoxEnd.OUTSIDE, "丙"), BoxResult(BoxEnd.FINISHED, "丙"))
+    assert desk(box, keyboard, "false").edit("甲", str) == "丙"
+    assert box.opened[1][0] == "丙"
+    assert "沒有正常結束 (1)" in box.opened[1][1]
+
+
+def test_what_the_editor_left_is_kept_where_it_is_too_much(
+    keyboard: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The box opens again with its text; the screen keeps a line that names the file, which the box may cut."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     script = tmp_path / "editor"
     script.write_text(f'#!/bin/sh\nhead -c {MOST_IN_A_LINE + 1} /dev/zero | tr "\\0" x > "$1"\n')
     script.chmod(0o700)
-    for editor, sentence in (("false", "沒有正常結束 (1)"), (str(script), "文字太大")):
-        box = Box(BoxResult(BoxEnd.OUTSIDE, "丙"), BoxResult(BoxEnd.FINISHED, "丙"))
-        assert desk(box, keyboard, editor).edit("甲", str) == "丙"
-        assert box.opened[1][0] == "丙"
-        assert sentence in box.opened[1][1]
+    box, out = Box(BoxResult(BoxEnd.OUTSIDE, "丙"), BoxResult(BoxEnd.FINISHED, "丙")), io.StringIO()
+    assert desk(box, keyboard, str(script), out).edit("甲", str) == "丙"
+    (path,) = tmp_path.glob("questions-*/*")
+    assert path.read_text() == "x" * (MOST_IN_A_LINE + 1)
+    assert box.opened[1][0] == "丙"
+    assert str(path) in box.opened[1][1]
+    assert out.getvalue() == f"⚠️ {box.opened[1][1]}\n"
 
 
 def test_what_is_remembered(keyboard: int) -> None:

@@ -75,6 +75,32 @@ def test_a_pause_ends_with_the_run(run: Run) -> None:
     assert resumed == []
 
 
+def test_the_workers_are_after_the_run_as_before_it(run: Run) -> None:
+    """However often they were changed; a run that changed nothing sets nothing."""
+    keys = run.keys()
+    keys.press("--")
+    keys.press("+")
+    keys.close()
+    assert run.done == [4, 3, 4, 5]
+    keys.close()
+    run.keys().close()
+    assert run.done == [4, 3, 4, 5]
+
+
+def test_a_size_that_cannot_be_given_back_ends_nothing(run: Run) -> None:
+    """The executor may be closed by then."""
+
+    def resize(count: int) -> None:
+        if count == 5:
+            raise UsageError("closed")
+        run.resize(count)
+
+    keys = run.keys(replace(run.controls(), resize=resize))
+    keys.press("-")
+    keys.close()
+    assert run.count == 4
+
+
 def test_plus_and_minus_change_the_workers_within_their_bounds(run: Run) -> None:
     """One by one, without shift too, from 1 to the most there may be."""
     run.keys().press("+=+＋")
